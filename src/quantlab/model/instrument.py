@@ -1,0 +1,95 @@
+"""Instruments and prices: symbols as operators write them, increments, quotes, balances.
+
+All sizes are in base currency units and all prices in quote currency units, as ``Decimal``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Literal
+
+import msgspec
+
+MarketMode = Literal["online", "cancel_only", "post_only", "limit_only", "reduce_only", "maintenance", "unknown"]
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """A market of a venue and the rules its orders must keep.
+
+    ``symbol`` is ours (``ETH-USD``), ``venue_symbol`` the venue's canonical name, ``venue_symbol_aliases`` every
+    other spelling under which the venue may report an order of this market. ``base_asset`` and ``quote_asset`` are
+    our names (``ETH``, ``USD``).
+    """
+
+    symbol: str
+    venue_symbol: str
+    venue_symbol_aliases: tuple[str, ...]
+    base_asset: str
+    quote_asset: str
+    price_increment: Decimal
+    price_decimals: int
+    size_increment: Decimal
+    size_decimals: int
+    minimum_size: Decimal
+    minimum_cost: Decimal
+    taker_fee_bps: Decimal
+    mode: MarketMode
+
+    def price_toward_safety(self, price: Decimal, *, buying: bool) -> Decimal:
+        """Return ``price`` on the tick grid, moved so that it is never worse than given."""
+        return _to_grid(price, self.price_increment, up=not buying)
+
+    def nearest_sizes(self, size: Decimal) -> tuple[Decimal, Decimal]:
+        """Return the nearest valid sizes below and above ``size``; below is at least the minimum size."""
+        below = _to_grid(size, self.size_increment, up=False)
+        above = _to_grid(size, self.size_increment, up=True)
+        return max(below, self.minimum_size), max(above, self.minimum_size)
+
+    def nearest_prices(self, price: Decimal) -> tuple[Decimal, Decimal]:
+        """Return the nearest valid prices below and above ``price``."""
+        return (
+            _to_grid(price, self.price_increment, up=False),
+            _to_grid(price, self.price_increment, up=True),
+        )
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """The best prices of a book, with the venue-side or local time they were read at."""
+
+    bid: Decimal
+    ask: Decimal
+    read_at: datetime
+
+    def taking(self, *, buying: bool) -> Decimal:
+        """Return the price a taker meets: the ask when buying, the bid when selling."""
+        return self.ask if buying else self.bid
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """Funds of one asset: everything held, and what no open order holds back. Our asset names."""
+
+    asset: str
+    total: Decimal
+    available: Decimal
+
+
+class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's own word on its state, mapped to ours, with the raw word kept."""
+
+    mode: MarketMode
+    raw: str
+
+
+class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's clock beside ours. ``offset_ms`` is venue minus ours; it is known to ``resolution_ms``."""
+
+    venue_at: datetime
+    local_at: datetime
+    offset_ms: int
+    resolution_ms: int
+
+
+def _to_grid(value: Decimal, increment: Decimal, *, up: bool) -> Decimal:
+    steps = (value / increment).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
+    return steps * increment

@@ -1,0 +1,125 @@
+"""What a send claims and checks in the ledger. Shared by submit and its kin; sends nothing itself."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from quantlab.kernel.errors import Denied
+from quantlab.kernel.result import NextStep
+from quantlab.model.order import Plan, intent_digest, plan_digest
+from quantlab.model.recorded import Check
+from quantlab.rungs.checks import one_check
+from quantlab.rungs.claims import free_dead_claim, free_own_dead_claim, holder_of
+from quantlab.rungs.desk import Desk
+from quantlab.storage.durable import storage_faults
+from quantlab.storage.ledger import Interlock, Spend
+from quantlab.storage.reader import attempt_files, session_folders
+from quantlab.storage.writer import SessionWriter
+
+
+class _CitesPlan(msgspec.Struct):
+    plan_sha256: str
+
+
+def claim_account(desk: Desk, writer: SessionWriter, plan: Plan) -> None:
+    """Claim the account's interlock for this session, freeing a claim that died before its attempt.
+
+    Raises:
+        Denied: another session holds it: an order of that session may exist. Nothing was sent.
+    """
+    claim = Interlock(
+        account_key=desk.account_key(plan.account_identity),
+        session_id=plan.session_id,
+        folder=str(writer.session.folder.absolute()),
+        plan_sha256=plan_digest(plan),
+        claimed_at=desk.now_text(),
+    )
+    before = holder_of(desk, claim.account_key)
+    if before is not None:
+        own = before.session_id == plan.session_id and before.folder == claim.folder
+        if own:
+            free_own_dead_claim(desk, writer, before)
+        else:
+            free_dead_claim(desk, before)
+    holder = desk.ledger.claim_interlock(claim)
+    if holder != claim:
+        message = (
+            f"An earlier send of this account is unresolved, in {holder.folder}: an order may exist. "
+            "Nothing was sent by this command."
+        )
+        raise Denied(
+            message,
+            code="interlock_held",
+            measured=f"held by {holder.folder} since {holder.claimed_at}",
+            limit="free",
+            next_step=NextStep(why="end the unknown first", verb="reconcile", arguments=(holder.folder,)),
+            session_id=plan.session_id,
+        )
+
+
+def release(desk: Desk, plan: Plan) -> None:
+    """Free the interlock after a refusal, in the same command."""
+    desk.ledger.release_interlock(desk.account_key(plan.account_identity), plan.session_id)
+
+
+def spend_of(desk: Desk, writer: SessionWriter, plan: Plan, *, floor: int) -> Spend:
+    """Return the claim of one send; ``floor`` is the smallest nonce, our clock in nanoseconds."""
+    now = desk.now_text()
+    return Spend(
+        plan_sha256=plan_digest(plan),
+        client_order_id=plan.client_order_id,
+        intent_sha256=intent_digest(plan),
+        session_id=plan.session_id,
+        folder=str(writer.session.folder.absolute()),
+        account_key=desk.account_key(plan.account_identity),
+        signer_id=desk.reads.signer_id,
+        nonce_floor=floor,
+        day=now[:10],
+        notional_quote=Decimal(plan.notional_quote),
+        daily_orders_limit=desk.policy.daily_orders,
+        daily_notional_limit=desk.policy.daily_notional,
+        spent_at=now,
+    )
+
+
+def ledger_checks(desk: Desk, writer: SessionWriter) -> tuple[Check, ...]:
+    """Check that this ledger is the one the session was made under, and knows every attempt of the root."""
+    state_ids = {record.envelope.state_id for record in writer.session.chain.records}
+    unknown = unknown_attempts(desk, writer.session.folder.parent)
+    return (
+        one_check(
+            "ledger_same",
+            state_ids == {desk.ledger.state_id},
+            ", ".join(sorted(state_ids)),
+            desk.ledger.state_id,
+            "This session was begun under another state folder, whose claims this one does not know. "
+            "Use that state folder, or begin a new session.",
+        ),
+        one_check(
+            "ledger_complete",
+            not unknown,
+            ", ".join(str(path) for path in unknown) or "complete",
+            "every attempt of the root known",
+            "The root holds attempts that the ledger does not know. Run `quantlab ledger rebuild --root "
+            f"{writer.session.folder.parent}` first.",
+        ),
+    )
+
+
+def unknown_attempts(desk: Desk, root: Path) -> tuple[Path, ...]:
+    """Return the attempt files of a root whose plan this ledger never spent, unreadable ones included."""
+    unknown: list[Path] = []
+    for folder in session_folders(desk.disk, root):
+        for path in attempt_files(desk.disk, folder):
+            try:
+                with storage_faults(path):
+                    plan_sha256 = msgspec.json.decode(desk.disk.read(path), type=_CitesPlan).plan_sha256
+            except msgspec.MsgspecError:
+                unknown.append(path)
+                continue
+            if desk.ledger.sent(plan_sha256) is None:
+                unknown.append(path)
+    return tuple(unknown)

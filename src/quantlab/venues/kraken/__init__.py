@@ -1,0 +1,1 @@
+"""Kraken Spot over REST and WebSocket v2."""

@@ -1,0 +1,1 @@
+"""Rules over verified sessions: what needs a person's attention now."""

@@ -1,0 +1,63 @@
+"""Looking over a root: every session read once, broken ones included. Never writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from quantlab.evidence.chain import Chain
+from quantlab.evidence.standing import Standing, standing_of
+from quantlab.kernel.errors import QuantLabFault
+from quantlab.storage.durable import Disk
+from quantlab.storage.ledger import Halt, Interlock
+from quantlab.storage.reader import Session, read_session, session_folders
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """One session as seen: read and derived, or the reason why it could not be read."""
+
+    folder: Path
+    session: Session | None
+    standing: Standing | None
+    unreadable: str | None
+
+    @property
+    def session_id(self) -> str:
+        """Return the session's id, as far as the folder tells."""
+        return self.session.session_id if self.session is not None else self.folder.name
+
+    @property
+    def verifies(self) -> bool:
+        """Return whether the session was read and nothing was found wrong."""
+        return self.session is not None and self.session.verifies
+
+    @property
+    def chain(self) -> Chain | None:
+        """Return the session's chain, if it could be read."""
+        return self.session.chain if self.session is not None else None
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """A root at one moment, with what the ledger holds over it."""
+
+    root: Path
+    generated_at: str
+    environment: str | None
+    seen: tuple[Seen, ...]
+    interlocks: tuple[Interlock, ...]
+    halt: Halt | None
+    halt_file: Path | None
+
+
+def look_over(disk: Disk, root: Path) -> tuple[Seen, ...]:
+    """Return every session of a root, oldest id first; one bad session never breaks the others."""
+    return tuple(_see(disk, folder) for folder in session_folders(disk, root))
+
+
+def _see(disk: Disk, folder: Path) -> Seen:
+    try:
+        session = read_session(disk, folder)
+    except QuantLabFault as fault:
+        return Seen(folder=folder, session=None, standing=None, unreadable=fault.message)
+    return Seen(folder=folder, session=session, standing=standing_of(session.chain), unreadable=None)
