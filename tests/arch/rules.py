@@ -61,7 +61,7 @@ CONFINED = {
     "Crypto": ("kernel/", "venues/", "rehearsal/"),
     "coincurve": ("kernel/", "venues/", "rehearsal/"),
     "h11": ("rehearsal/",),
-    "http.client": ("venues/transport.py", "rehearsal/"),
+    "http.client": ("venues/exchange.py", "rehearsal/"),
     "sqlite3": ("storage/",),
     "urllib.request": (),
     "websockets": ("venues/",),

@@ -182,8 +182,7 @@ def test_a_partial_fill_is_read_as_one(desk):
 def test_the_rate_limit_is_a_kind_of_failure(desk):
     """A bucket that ran over says so; nothing is retried."""
     with pytest.raises(VenueReadFailed) as caught:
-        for _ in range(40):
-            desk.reads.read_balances()
+        [desk.reads.read_balances() for _ in range(40)]
     assert "rate_limited" == caught.value.kind
 
 

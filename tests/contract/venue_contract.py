@@ -1,7 +1,7 @@
 """What every venue must do behind the port, as numbered cards, against the rehearsal exchange.
 
-A venue's test module derives a class from :class:`VenueContract`, gives it a ``desk`` fixture, and may skip a card with
-a reason in ``skips``.
+A venue's test module derives a class from :class:`VenueContract`, which makes a test of each card, gives it a ``desk``
+fixture, and may skip a card with a reason in ``skips``.
 """
 
 from __future__ import annotations
@@ -102,33 +102,39 @@ def receipt_of(prepared: PreparedSend) -> AttemptReceipt:
 class VenueContract:
     """The cards. Numbers leave room for more between them."""
 
+    def __init_subclass__(cls) -> None:
+        """Make a test of each card in a venue's own class."""
+        for name, card in vars(VenueContract).items():
+            if name.startswith("v_"):
+                setattr(cls, f"test_{name}", card)
+
     @pytest.fixture(autouse=True)
     def _card(self, request, desk):
         number = request.node.originalname.split("_")[2]
         if number in desk.facts.skips:
             pytest.skip(f"V-{number} does not apply to {desk.facts.venue}: {desk.facts.skips[number]}")
 
-    def test_v_010_symbols(self, desk):
+    def v_010_symbols(self, desk):
         """V-010: every spelling an operator may use leads to one name; nonsense is a usage fault."""
         assert {desk.facts.symbol} == {desk.reads.parse_symbol(text) for text in desk.facts.spellings}
         for text in ("", "?", "A B"):
             with pytest.raises(UsageFault):
                 desk.reads.parse_symbol(text)
 
-    def test_v_020_time(self, desk):
+    def v_020_time(self, desk):
         """V-020: the venue's clock is read, and is ours within its resolution."""
         read = desk.reads.read_time()
         assert abs(read.offset_ms) <= max(read.resolution_ms, 50)
         assert read.venue_at.tzinfo is not None
         assert read.local_at.tzinfo is not None
 
-    def test_v_030_status(self, desk):
+    def v_030_status(self, desk):
         """V-030: the exchange is online, in the venue's own word."""
         status = desk.reads.read_system_status()
         assert "online" == status.mode
         assert status.raw
 
-    def test_v_040_instrument(self, desk):
+    def v_040_instrument(self, desk):
         """V-040: the market's rules are usable; a market nobody has is known to be unknown."""
         instrument = desk.reads.read_instrument(desk.facts.symbol)
         assert (desk.facts.symbol, desk.facts.base_asset) == (instrument.symbol, instrument.base_asset)
@@ -138,26 +144,26 @@ class VenueContract:
             desk.reads.read_instrument(desk.facts.unknown_symbol)
         assert "not_known" == caught.value.kind
 
-    def test_v_050_quote(self, desk):
+    def v_050_quote(self, desk):
         """V-050: ETH stands within one percent of 2000, the bid under the ask."""
         quote, _ = desk.market()
         assert Decimal(1980) <= quote.bid < quote.ask <= Decimal(2020)
         assert quote.ask == quote.taking(buying=True)
 
-    def test_v_060_account(self, desk):
+    def v_060_account(self, desk):
         """V-060: the key names an account, may trade, and may not withdraw; the fingerprint is stable."""
         facts = desk.reads.read_account()
         assert facts.identity
         assert (True, False) == (facts.can_trade, facts.can_withdraw)
         assert desk.reads.signer_id == desk.reads.signer_id
 
-    def test_v_070_balances(self, desk):
+    def v_070_balances(self, desk):
         """V-070: funds are listed by our names, never more available than held."""
         balances = desk.reads.read_balances()
         assert balances
         assert all(balance.available <= balance.total for balance in balances)
 
-    def test_v_080_seeded_order(self, desk):
+    def v_080_seeded_order(self, desk):
         """V-080: the positive control: the account's earlier order is found, with its fills."""
         since = desk.clock.now() - timedelta(days=30)
         closed = desk.reads.read_closed_orders(since=since)
@@ -167,18 +173,18 @@ class VenueContract:
         fills = desk.reads.read_fills(seeded[-1])
         assert seeded[-1].filled_base == sum(fill.size_base for fill in fills)
 
-    def test_v_090_account_fills(self, desk):
+    def v_090_account_fills(self, desk):
         """V-090: the account's fills are listed from a time on, and nothing is listed from now on."""
         since = desk.clock.now() - timedelta(days=30)
         assert desk.reads.read_account_fills(since=since)
         assert () == desk.reads.read_account_fills(since=desk.clock.now() + timedelta(seconds=5))
 
-    def test_v_100_order_text(self, desk):
+    def v_100_order_text(self, desk):
         """V-100: the frozen text of a plan does not depend on when or how often it is made."""
         plan = desk.plan(*desk.market())
         assert plan.order_text == desk.reads.freeze_order_text(plan) == desk.reads.freeze_order_text(plan)
 
-    def test_v_110_shapes(self, desk):
+    def v_110_shapes(self, desk):
         """V-110: a plain order has no refusal; a market order with a limit price has one."""
         fields = {
             "symbol": desk.facts.symbol,
@@ -191,21 +197,21 @@ class VenueContract:
         odd = OrderIntent(**fields, order_type="market", limit_price=Decimal(1))
         assert desk.reads.order_shape_refusals(odd)
 
-    def test_v_120_check(self, desk):
+    def v_120_check(self, desk):
         """V-120: a validation is accepted and places nothing."""
         plan = desk.plan(*desk.market())
         check = desk.reads.check_order(plan, deadline_at=desk.deadline())
         assert ("accepted", (), ()) == (check.verdict, check.errors, check.mismatches)
         assert [] == desk.exchange.orders(client_order_id=plan.client_order_id)
 
-    def test_v_130_check_rejected(self, desk):
+    def v_130_check_rejected(self, desk):
         """V-130: a size under the minimum is rejected by a validation, in the venue's words."""
         plan = desk.plan(*desk.market(), size_base="0.0001")
         check = desk.reads.check_order(plan, deadline_at=desk.deadline())
         assert "rejected" == check.verdict
         assert check.errors
 
-    def test_v_200_submit_fills(self, desk):
+    def v_200_submit_fills(self, desk):
         """V-200: a marketable order is accepted, fills at once, and reads back as planned."""
         plan = desk.plan(*desk.market())
         answer = desk.submit(plan)
@@ -223,7 +229,7 @@ class VenueContract:
         assert {order_id} == {fill.venue_order_id for fill in fills}
         assert 1 == len(desk.exchange.orders(client_order_id=plan.client_order_id))
 
-    def test_v_210_found_by_client_order_id(self, desk):
+    def v_210_found_by_client_order_id(self, desk):
         """V-210: a closed order is found by our id, and by no other."""
         plan = desk.plan(*desk.market())
         (order_id,) = desk.submit(plan).venue_order_ids
@@ -233,7 +239,7 @@ class VenueContract:
         other = desk.new_client_order_id()
         assert () == desk.reads.read_closed_orders(since=since, client_order_id=other)
 
-    def test_v_220_rest_and_cancel(self, desk):
+    def v_220_rest_and_cancel(self, desk):
         """V-220: a resting order is listed as open, is canceled once, and a second cancel is rejected."""
         plan = desk.resting(*desk.market())
         (order_id,) = desk.submit(plan).venue_order_ids
@@ -246,7 +252,7 @@ class VenueContract:
         report = desk.reads.read_order(order_id)
         assert ("canceled", Decimal(0)) == (report.state, report.filled_base)
 
-    def test_v_230_cancel_by_client_order_id(self, desk):
+    def v_230_cancel_by_client_order_id(self, desk):
         """V-230: an order whose venue id is not known is canceled by ours."""
         plan = desk.resting(*desk.market())
         (order_id,) = desk.submit(plan).venue_order_ids
@@ -254,7 +260,7 @@ class VenueContract:
         assert "accepted" == desk.effects.cancel(prepared, receipt_of(prepared)).outcome
         assert "canceled" == desk.reads.read_order(order_id).state
 
-    def test_v_240_rejected(self, desk):
+    def v_240_rejected(self, desk):
         """V-240: an order under the minimum is rejected and leaves no trace."""
         plan = desk.plan(*desk.market(), size_base="0.0001")
         answer = desk.submit(plan)
@@ -262,7 +268,7 @@ class VenueContract:
         assert answer.errors
         assert [] == desk.exchange.orders(client_order_id=plan.client_order_id)
 
-    def test_v_300_lost_answer(self, desk):
+    def v_300_lost_answer(self, desk):
         """V-300: the answer is lost after the order was placed: unknown, and the order is found by our id."""
         plan = desk.plan(*desk.market())
         desk.exchange.fault(venue=desk.facts.venue, path=desk.facts.order_path, fault="drop_after_accept")
@@ -272,7 +278,7 @@ class VenueContract:
         assert 1 == len(desk.reads.read_closed_orders(since=since, client_order_id=plan.client_order_id))
 
     @pytest.mark.parametrize("fault", ["drop_before_read", "http_error", "garbage", "truncate"])
-    def test_v_310_broken_answers(self, desk, fault):
+    def v_310_broken_answers(self, desk, fault):
         """V-310: no whole, clean answer is ever taken for a refusal or an acceptance."""
         plan = desk.plan(*desk.market())
         desk.exchange.fault(venue=desk.facts.venue, path=desk.facts.order_path, fault=fault)
@@ -280,7 +286,7 @@ class VenueContract:
         assert ("unknown", ()) == (answer.outcome, answer.venue_order_ids)
         assert len(desk.exchange.orders(client_order_id=plan.client_order_id)) <= 1
 
-    def test_v_320_not_connected(self, desk):
+    def v_320_not_connected(self, desk):
         """V-320: where nobody listens nothing was sent, and that is the only proof of it."""
         plan = desk.plan(*desk.market())
         prepared = desk.prepare_submit(plan)
@@ -291,14 +297,14 @@ class VenueContract:
         assert [] == desk.exchange.orders(client_order_id=plan.client_order_id)
 
     @pytest.mark.parametrize("fault", ["drop_before_read", "http_error", "garbage", "truncate"])
-    def test_v_330_failed_reads(self, desk, fault):
+    def v_330_failed_reads(self, desk, fault):
         """V-330: a read without a clean answer fails; it never looks like an empty list."""
         desk.exchange.fault(venue=desk.facts.venue, path=desk.facts.read_path, fault=fault)
         with pytest.raises(VenueReadFailed):
             desk.reads.read_open_orders()
         assert isinstance(desk.reads.read_open_orders(), tuple)
 
-    def test_v_400_stream(self, desk):
+    def v_400_stream(self, desk):
         """V-400: the stream subscribes and shows an order with its fill."""
         plan = desk.plan(*desk.market())
         stream = desk.reads.open_stream()
@@ -312,7 +318,7 @@ class VenueContract:
             stream.close()
         assert any(isinstance(e, FillReport) and e.venue_order_id == order_id for e in events)
 
-    def test_v_410_stream_cut(self, desk):
+    def v_410_stream_cut(self, desk):
         """V-410: a stream that is cut says so."""
         stream = desk.reads.open_stream()
         try:
@@ -327,7 +333,7 @@ class VenueContract:
             stream.close()
             desk.exchange.clear_faults()
 
-    def test_v_500_tape(self, desk):
+    def v_500_tape(self, desk):
         """V-500: each exchange stands on the tape with its purpose, and no secret does."""
         desk.transport.tape.take()
         desk.reads.read_account()

@@ -1,4 +1,4 @@
-"""A loopback server that reads one request and then does what a script says. It never speaks of its own accord."""
+"""A loopback server that reads one request and then does what a script says, and nothing else."""
 
 from __future__ import annotations
 

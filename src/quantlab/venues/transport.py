@@ -45,7 +45,7 @@ class Transport:
         limits: Bounds of time and size.
     """
 
-    def __init__(  # noqa: PLR0913 - ports and bounds, named at the one place that wires them
+    def __init__(
         self,
         *,
         connector: Connector,

@@ -18,9 +18,7 @@ def test_what_is_not_json_is_a_bad_answer(text):
 
 def test_fractions_are_decimals():
     """A JSON fraction keeps every digit the venue wrote."""
-    assert {"a": Decimal("0.10000000000000000001"), "b": 3} == answers.parse_json(
-        b'{"a":0.10000000000000000001,"b":3}'
-    )
+    assert {"a": Decimal("0.10000000000000000001"), "b": 3} == answers.parse_json(b'{"a":0.10000000000000000001,"b":3}')
 
 
 @pytest.mark.parametrize(

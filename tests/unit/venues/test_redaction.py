@@ -67,9 +67,7 @@ def test_a_fresh_token_is_learned_from_the_answer_that_brings_it():
     """A token is hidden before the answer with it is recorded."""
     redactor = Redactor()
     redactor.add_json_fields(b'{"token" : "tok\\/en-value-1","other":"kept-as-it-is"}', ("token",))
-    assert f"{REDACTED} {REDACTED} kept-as-it-is" == redactor.redact(
-        "tok/en-value-1 tok\\/en-value-1 kept-as-it-is"
-    )
+    assert f"{REDACTED} {REDACTED} kept-as-it-is" == redactor.redact("tok/en-value-1 tok\\/en-value-1 kept-as-it-is")
 
 
 def test_header_secrets_count_for_one_exchange():

@@ -102,10 +102,8 @@ def test_a_tape_can_be_given():
 
 
 def test_secrets_are_hidden_everywhere():
-    """URL, headers and both bodies come out redacted; digests are of what is kept; the body given back is exact."""
-    answer_bytes = http_answer(
-        f'{{"echo":"{SECRET}","sig":"{"S" * 20}"}}'.encode(), headers=(f"Echo: {SECRET}",)
-    )
+    """URL, headers and bodies are kept redacted, digests are of what is kept, the caller's body is exact."""
+    answer_bytes = http_answer(f'{{"echo":"{SECRET}","sig":"{"S" * 20}"}}'.encode(), headers=(f"Echo: {SECRET}",))
     transport, _ = _transport([answer_bytes], secrets=(SECRET,))
     answer = transport.exchange(
         _request(

@@ -12,7 +12,7 @@ from quantlab.venues.sockets import ConnectionFault, ConnectionTimedOut
 
 
 class PeerConnection:
-    """The client's end. ``says`` holds what the server sends next: texts, numbers (ms pass), events, faults."""
+    """The client's end. ``says`` holds what comes next: texts, numbers (ms pass), events, faults."""
 
     def __init__(self, clock, says, *, answer="accept"):
         self._clock = clock

@@ -33,7 +33,7 @@ class ManualClock:
 
 
 class ScriptedConnection:
-    """Answers with the pieces of a script: bytes arrive, numbers are milliseconds that pass, faults are raised."""
+    """Plays the pieces of a script: bytes arrive, numbers are milliseconds that pass, faults are raised."""
 
     def __init__(self, clock, pieces):
         self._clock = clock

@@ -122,9 +122,7 @@ def test_without_a_whole_answer(reached, outcome):
 def test_every_row_for_reads(rule):
     """Each listed text has its kind, also with a detail where one may follow."""
     assert rule.kind == classify.classify_read_errors((rule.text,))
-    assert (rule.kind if rule.detail else "venue_fault") == classify.classify_read_errors(
-        (rule.text + ": detail",)
-    )
+    assert (rule.kind if rule.detail else "venue_fault") == classify.classify_read_errors((rule.text + ": detail",))
 
 
 def test_the_first_listed_text_decides_a_read():

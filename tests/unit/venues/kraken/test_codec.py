@@ -69,9 +69,7 @@ def test_form_text_keeps_order_and_encodes():
 
 def test_time_is_taken_at_the_middle_of_second_and_exchange():
     """Half a second is added, and the local time is the middle of the exchange."""
-    read = codec.parse_time(
-        {"unixtime": 1788415200}, asked_at=NOW, answered_at=NOW + timedelta(milliseconds=400)
-    )
+    read = codec.parse_time({"unixtime": 1788415200}, asked_at=NOW, answered_at=NOW + timedelta(milliseconds=400))
     assert datetime.fromtimestamp(1788415200, UTC) + timedelta(milliseconds=500) == read.venue_at
     assert NOW + timedelta(milliseconds=200) == read.local_at
     assert (300, 1000) == (read.offset_ms, read.resolution_ms)

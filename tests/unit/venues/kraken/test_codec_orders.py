@@ -65,9 +65,7 @@ def test_bodies_differ_by_validate_alone():
     """A real order omits the word; a validation says it once, at the end."""
     real = codec_orders.order_body("a=1", nonce=7, deadline_at=NOW, validate_only=False)
     assert "nonce=7&a=1&deadline=2026-09-03T06%3A00%3A00.000000Z" == real
-    assert f"{real}&validate=true" == codec_orders.order_body(
-        "a=1", nonce=7, deadline_at=NOW, validate_only=True
-    )
+    assert f"{real}&validate=true" == codec_orders.order_body("a=1", nonce=7, deadline_at=NOW, validate_only=True)
 
 
 def test_cancel_bodies():
@@ -329,9 +327,7 @@ def test_a_trade():
     assert datetime(2026, 9, 3, 6, 1, 44, 500_000, UTC) == fill.executed_at
 
 
-@pytest.mark.parametrize(
-    ("maker", "word"), [(True, "maker"), (False, "taker"), (None, "unknown"), (1, "unknown")]
-)
+@pytest.mark.parametrize(("maker", "word"), [(True, "maker"), (False, "taker"), (None, "unknown"), (1, "unknown")])
 def test_liquidity(maker, word):
     """Only the venue's own true and false count."""
     assert word == codec_orders.parse_trade("T1", trade_row(maker=maker, time=1)).liquidity

@@ -146,9 +146,7 @@ def test_a_trade_with_a_wrong_member_is_bad(changes):
 
 def test_messages_and_frames():
     """A frame has a sequence and items."""
-    message = codec_stream.parse_message(
-        '{"channel":"executions","type":"snapshot","data":[{"a":1.5}],"sequence":1}'
-    )
+    message = codec_stream.parse_message('{"channel":"executions","type":"snapshot","data":[{"a":1.5}],"sequence":1}')
     frame = codec_stream.parse_frame(message)
     assert (True, 1, Decimal("1.5")) == (frame.is_snapshot, frame.sequence, frame.items[0]["a"])
     for text in ("[]", "x"):
@@ -162,9 +160,7 @@ def test_messages_and_frames():
 def test_requests_of_the_channel():
     """Open orders and the last fills are asked for with the subscription."""
     request = json.loads(codec_stream.subscribe_text("made-up"))
-    assert {"channel": "executions", "token": "made-up", "snap_orders": True, "snap_trades": True} == request[
-        "params"
-    ]
+    assert {"channel": "executions", "token": "made-up", "snap_orders": True, "snap_trades": True} == request["params"]
     assert {"method": "ping"} == json.loads(codec_stream.ping_text())
     assert None is codec_stream.subscription_error({"success": True})
     assert "no" == codec_stream.subscription_error({"success": False, "error": "no"})

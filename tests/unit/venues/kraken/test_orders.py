@@ -37,9 +37,7 @@ def _orders(*scripts):
 
 
 def _receipt(prepared):
-    return AttemptReceipt(
-        session_id="s", sequence=1, record_sha256="0" * 64, body_sha256=prepared.body_sha256
-    )
+    return AttemptReceipt(session_id="s", sequence=1, record_sha256="0" * 64, body_sha256=prepared.body_sha256)
 
 
 def _submit(*scripts):

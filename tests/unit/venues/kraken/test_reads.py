@@ -266,9 +266,7 @@ def test_fills_of_an_order_are_asked_for_in_twenties():
 
 def test_fills_of_a_report_without_ids_are_looked_up_first():
     """A stream's report names no fills: the order is read for them."""
-    reads, _ = _reads(
-        kraken_answer({ORDER_ID: order_row()}), kraken_answer({"TAAAAA-BBBBB-CCCCCC": trade_row()})
-    )
+    reads, _ = _reads(kraken_answer({ORDER_ID: order_row()}), kraken_answer({"TAAAAA-BBBBB-CCCCCC": trade_row()}))
     assert 1 == len(reads.read_fills(_report(trades=None)))
 
 
@@ -390,9 +388,7 @@ def test_a_stream_is_opened_with_a_fresh_token():
     """The token is read, hidden, and used to subscribe."""
     ports = Ports()
     peer = PeerConnection(ports.clock, [ACK])
-    reads, ports = _reads(
-        kraken_answer({"token": "made-up-token", "expires": 900}), connector=PeerConnector(peer)
-    )
+    reads, ports = _reads(kraken_answer({"token": "made-up-token", "expires": 900}), connector=PeerConnector(peer))
     stream = reads.open_stream()
     event = stream.next_event(wait_ms=10)
     assert isinstance(event, StreamNotice)

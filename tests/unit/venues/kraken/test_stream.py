@@ -19,10 +19,7 @@ BEAT = {"channel": "heartbeat"}
 
 
 def _frame(sequence, *items, kind="update"):
-    text = json.dumps(
-        {"channel": "executions", "type": kind, "data": list(items), "sequence": sequence}, default=str
-    )
-    return text
+    return json.dumps({"channel": "executions", "type": kind, "data": list(items), "sequence": sequence}, default=str)
 
 
 def _stream(*says, ack=ACK):
@@ -47,9 +44,7 @@ def test_orders_and_fills_come_in_order():
     """Subscribed first, then the snapshot, then what happens."""
     stream, peer, _ = _stream(_frame(1, NEW, kind="snapshot"), BEAT, _frame(2, TRADE), _frame(3, CANCELED))
     events = _events(stream, 6)
-    assert ["subscribed", "OrderReport", "FillReport", "OrderReport", "OrderReport", "NoneType"] == _kinds(
-        events
-    )
+    assert ["subscribed", "OrderReport", "FillReport", "OrderReport", "OrderReport", "NoneType"] == _kinds(events)
     assert "canceled" == events[4].state
     assert isinstance(events[2], FillReport)
     assert isinstance(events[3], OrderReport)

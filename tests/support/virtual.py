@@ -1,0 +1,287 @@
+"""The real rungs against the real rehearsal faces in one process: virtual network and clock, real files."""
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from quantlab import config, wiring
+from quantlab.evidence.standing import Standing, standing_of
+from quantlab.kernel.clock import from_ns
+from quantlab.kernel.errors import QuantLabFault
+from quantlab.kernel.result import NextStep, Result
+from quantlab.rehearsal.accounts import profile_env
+from quantlab.rehearsal.wire import Close, Send, Wake
+from quantlab.rungs.desk import Desk
+from quantlab.storage.durable import Disk, OsDisk
+from quantlab.storage.reader import Session, read_session
+from quantlab.venues.sockets import ConnectionFault, ConnectionTimedOut
+from tests.unit.rehearsal.driving import World
+
+MS = 1_000_000
+STEP_MS = 50
+URL = "http://127.0.0.1:9"
+
+
+class VirtualClock:
+    """The exchange's driver clock as the tool's own: sleeping turns it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def now(self):
+        return from_ns(self.world.driver_ns)
+
+    def monotonic_ns(self) -> int:
+        return self.world.driver_ns
+
+    def sleep_ms(self, milliseconds: int) -> None:
+        if milliseconds > 0:
+            self.world.pass_seconds(Decimal(milliseconds) / 1000)
+
+
+class SeededEntropy:
+    """Entropy that can be replayed."""
+
+    def __init__(self, seed: str) -> None:
+        self.seed = seed
+        self.count = 0
+
+    def token_bytes(self, count: int) -> bytes:
+        self.count += 1
+        return hashlib.sha256(f"{self.seed}:{self.count}".encode()).digest()[:count]
+
+
+class VirtualConnection:
+    """One connection to a face: what it leaves in its outbox is carried out while we receive."""
+
+    def __init__(self, world: World, on_send) -> None:
+        self.world = world
+        self.peer = world.kraken.open()
+        self.buffer = b""
+        self.closed = False
+        self.reset = False
+        self.wake_at_ns: int | None = None
+        self.on_send = on_send
+
+    def send(self, data: bytes, *, timeout_ms: int) -> None:
+        if self.on_send is not None:
+            self.on_send(data)
+        if self.closed:
+            raise ConnectionFault("connection reset by peer")
+        self.peer.receive(data)
+        self._carry_out()
+
+    def receive(self, limit_bytes: int, *, timeout_ms: int) -> bytes:
+        deadline_ns = self.world.driver_ns + timeout_ms * MS
+        while not self.buffer and not self.closed:
+            left_ms = (deadline_ns - self.world.driver_ns) // MS
+            if left_ms <= 0:
+                raise ConnectionTimedOut(f"timed out after {timeout_ms} ms")
+            self._let_time_pass(left_ms)
+        if not self.buffer and self.reset:
+            raise ConnectionFault("connection reset by peer")
+        data, self.buffer = self.buffer[:limit_bytes], self.buffer[limit_bytes:]
+        return data
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.peer.lost()
+
+    def _let_time_pass(self, left_ms: int) -> None:
+        step_ns = min(left_ms, STEP_MS) * MS
+        if self.wake_at_ns is not None:
+            step_ns = min(step_ns, max(1, self.wake_at_ns - self.world.driver_ns))
+        self.world.driver_ns += step_ns
+        self.world.kraken.advance()
+        if self.wake_at_ns is not None and self.world.driver_ns >= self.wake_at_ns:
+            self.wake_at_ns = None
+            self.peer.wake()
+        else:
+            self.peer.tick()
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        actions, self.peer.outbox = self.peer.outbox, []
+        for action in actions:
+            if isinstance(action, Send):
+                self.buffer += action.data
+            elif isinstance(action, Close):
+                self.closed, self.reset = True, action.reset
+            elif isinstance(action, Wake):
+                self.wake_at_ns = self.world.driver_ns + action.after_ns
+
+
+class VirtualConnector:
+    """Connects to the world's Kraken face; ``on_send`` sees every request's bytes before the venue does."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.on_send = None
+
+    def connect(self, endpoint, *, timeout_ms: int) -> VirtualConnection:
+        if self.world.kraken.refuses():
+            raise ConnectionFault("connection refused")
+        return VirtualConnection(self.world, self.on_send)
+
+
+class Bench:
+    """A desk's surroundings that outlive one command: the exchange, the work folder, the state folder."""
+
+    def __init__(self, folder: Path, *, profile: str = "trader", seed: int = 7) -> None:
+        self.folder = folder
+        self.world = World(seed)
+        self.clock = VirtualClock(self.world)
+        self.connector = VirtualConnector(self.world)
+        self.entropy = SeededEntropy(f"bench {seed}")
+        self.disk: Disk = OsDisk()
+        self.root = folder / "outputs" / "broker_order_validations"
+        self.progress: list[str] = []
+        self.environ: dict[str, str] = {
+            "QUANTLAB_ENVIRONMENT": "rehearsal",
+            "QUANTLAB_KRAKEN_URL": URL,
+            "QUANTLAB_STATE_DIR": str(folder / "state"),
+            **profile_env(self.world.exchange.keys, profile),
+        }
+
+    def use_profile(self, name: str) -> None:
+        """Take another key from now on."""
+        self.environ.update(profile_env(self.world.exchange.keys, name))
+
+    def desk(self, environ: Mapping[str, str] | None = None) -> Desk:
+        """Return the desk of one command, as a new process would build it."""
+        settings = config.load_settings(self.environ if environ is None else environ, self.folder)
+        return wiring.assemble(
+            settings,
+            corridor="kraken",
+            progress=self.progress.append,
+            spell=spell,
+            disk=self.disk,
+            clock=self.clock,
+            entropy=self.entropy,
+            connector=self.connector,
+        )
+
+    def run(self, rung: str, **fields: Any) -> Result:
+        """Run one rung as one command; a fault comes back as its result, as the command line would show it."""
+        module = import_module(f"quantlab.rungs.{rung}")
+        desk = self.desk()
+        try:
+            return module.run(desk, module.Request(**fields))
+        except QuantLabFault as fault:
+            return Result(
+                outcome=fault.outcome, headline=fault.message, refusals=fault.refusals, next=fault.next_step
+            )
+        finally:
+            if "ledger" in desk.__dict__:
+                desk.ledger.close()
+
+    # ------------------------------------------------------------------------------------ the seed's walk
+
+    def validate(self, **changes: Any) -> Result:
+        """Validate the seed's order, with changes."""
+        fields: dict[str, Any] = {
+            "root": self.root,
+            "symbol": "ETH-USD",
+            "side": "buy",
+            "quantity": Decimal("0.25"),
+            "notional": Decimal(500),
+            "account_label": "acct_demo",
+        } | changes
+        return self.run("validate", **fields)
+
+    def validated(self, **changes: Any) -> Path:
+        """Return the folder of an accepted validation."""
+        result = self.validate(**changes)
+        assert result.outcome == "done", (result.headline, result.refusals)
+        return self.root / str(result.session_id)
+
+    def approve(self, session: Path, reviewer: str | None = "marce", note: str | None = "seen") -> Result:
+        return self.run("approve", session=session, reviewer=reviewer, note=note)
+
+    def bundle(self, session: Path) -> Result:
+        return self.run("bundle", session=session)
+
+    def gate(self, session: Path, **changes: Any) -> Result:
+        return self.run("gate", **({"session": session, "reviewer": "marce", "confirm": True, "note": "ready"} | changes))
+
+    def gated(self, **changes: Any) -> Path:
+        """Return the folder of a session that may be submitted."""
+        session = self.validated(**changes)
+        for step in (self.approve, self.bundle, self.gate):
+            result = step(session)
+            assert result.outcome == "done", (result.headline, result.refusals)
+        return session
+
+    def submit(self, session: Path, **changes: Any) -> Result:
+        fields = {"session": session, "reviewer": "marce", "confirm": True, "live": True, "note": "once"}
+        return self.run("submit", **(fields | changes))
+
+    def submitted(self, **changes: Any) -> Path:
+        """Return the folder of a session whose order was accepted."""
+        session = self.gated(**changes)
+        result = self.submit(session)
+        assert result.outcome == "done", (result.headline, result.refusals)
+        return session
+
+    def unknown(self, fault: str = "drop_after_accept", value: Any = None, **changes: Any) -> Path:
+        """Return the folder of a session whose send ended unknown through a fault on the order."""
+        session = self.gated(**changes)
+        more = {} if value is None else {"value": value}
+        self.world.fault(fault, "AddOrder", type="order", **more)
+        result = self.submit(session)
+        assert result.outcome == "unknown", (result.headline, result.refusals)
+        return session
+
+    def reconcile(self, session: Path, wait_seconds: int = 0) -> Result:
+        return self.run("reconcile", session=session, wait_seconds=wait_seconds)
+
+    def status(self, session: Path) -> Result:
+        return self.run("status", session=session)
+
+    def cancel(self, session: Path, **changes: Any) -> Result:
+        return self.run("cancel", **({"session": session, "reviewer": "marce", "confirm": True, "note": None} | changes))
+
+    def resolve(self, session: Path, decision: str = "not_landed", **changes: Any) -> Result:
+        fields = {"session": session, "reviewer": "marce", "confirm": True, "decision": decision, "note": "checked"}
+        return self.run("resolve", **(fields | changes))
+
+    def resting(self, **changes: Any) -> Path:
+        """Return the folder of an open limit order that does not trade at once."""
+        bid, _ = self.world.best()
+        price = (bid * Decimal("0.99")).quantize(Decimal("0.01"))
+        return self.submitted(order_type="limit", limit_price=price, time_in_force="gtc", **changes)
+
+    def pass_settle_time(self) -> None:
+        """Let deadline and settle time pass."""
+        self.world.pass_seconds(120)
+
+    # ------------------------------------------------------------------------------------ looking
+
+    def session(self, folder: Path) -> Session:
+        return read_session(self.disk, folder)
+
+    def standing(self, folder: Path) -> Standing:
+        session = self.session(folder)
+        assert session.findings == (), session.findings
+        return standing_of(session.chain)
+
+    def orders(self) -> Any:
+        return self.world.orders()
+
+    def effects(self) -> Any:
+        return [row for row in self.world.requests() if row["effect"]]
+
+
+def spell(step: NextStep) -> str:
+    """Write a next command plainly."""
+    options = [word for name, value in step.options for word in (f"--{name}", value or "")]
+    return " ".join([step.verb, *step.arguments, *options]).strip()
+
+
+def codes(result: Result) -> list[str]:
+    """Return the refusal codes of a result."""
+    return [refusal.code for refusal in result.refusals]
