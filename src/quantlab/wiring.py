@@ -60,7 +60,7 @@ def build_desk(
     )
 
 
-def assemble(  # noqa: PLR0913 - the four effect ports and what the command line hands over
+def assemble(
     settings: Settings,
     *,
     corridor: Literal["kraken", "hyperliquid"] | None,

@@ -201,7 +201,13 @@ class _Line:
             progress=self._progress,
             spell=lambda step: self._spelling.line(step, command),
         )
-        result: Result = module.run(desk, request)
+        try:
+            result: Result = module.run(desk, request)
+        except QuantLabFault as fault:
+            if fault.next_step is None and "session" in fields:
+                desk_module = self._around.load("quantlab.rungs.desk")
+                fault.next_step = desk_module.suggested_step(desk, fields["session"])
+            raise
         return result
 
     def _known_settings(self) -> config.Settings:

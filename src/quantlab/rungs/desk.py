@@ -13,7 +13,7 @@ import msgspec
 from quantlab.evidence.chain import B, Record
 from quantlab.evidence.standing import Standing, derived_files, standing_of
 from quantlab.kernel.clock import Clock, rfc3339
-from quantlab.kernel.errors import Denied, Unverified
+from quantlab.kernel.errors import Denied, QuantLabFault, Unverified
 from quantlab.kernel.ids import Entropy
 from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.model.execution import WireExchange
@@ -21,7 +21,7 @@ from quantlab.model.policy import Policy
 from quantlab.model.recorded import Check
 from quantlab.rungs.ladder import Corridor, next_step
 from quantlab.storage.durable import Disk
-from quantlab.storage.ledger import Ledger
+from quantlab.storage.ledger import Head, Ledger
 from quantlab.storage.reader import Session, read_session
 from quantlab.storage.turns import LedgerKeyTurns
 from quantlab.storage.writer import SessionStore, SessionWriter, schema_of
@@ -212,6 +212,7 @@ class Desk:
         records = session.chain.records
         known = records[head.sequence - 1].sha256 if len(records) >= head.sequence else None
         if known == head.record_sha256:
+            self._catch_up(session, head)
             return
         message = (
             f"{session.folder} is not the newest evidence of its session: the ledger knows record "
@@ -225,6 +226,18 @@ class Desk:
             limit=f"record {head.sequence} with SHA-256 {head.record_sha256}",
             session_id=session.session_id,
         )
+
+    def _catch_up(self, session: Session, head: Head) -> None:
+        """Let the ledger know records that a killed command made durable but could not report any more."""
+        if session.chain.head_sequence > head.sequence:
+            self.ledger.note_head(
+                Head(
+                    session_id=session.session_id,
+                    folder=str(session.folder.absolute()),
+                    sequence=session.chain.head_sequence,
+                    record_sha256=session.chain.head_sha256,
+                )
+            )
 
     def result(  # noqa: PLR0913 - the end of a rung has this many parts
         self,
@@ -309,6 +322,17 @@ def unverified(session: Session) -> Unverified:
         next_step=NextStep(why="see every finding", verb="show", arguments=(str(session.folder),)),
         session_id=session.session_id,
     )
+
+
+def suggested_step(desk: Desk, folder: Path) -> NextStep | None:
+    """Return what to run next for a session after a command on it was refused; None when nothing can be said."""
+    try:
+        session = desk.read(folder)
+        if not session.verifies:
+            return unverified(session).next_step
+        return next_step(standing_of(session.chain), folder, now=desk.clock.now())
+    except QuantLabFault:
+        return None
 
 
 def artifact_paths(session: Session, *records: Record[Any]) -> tuple[Path, ...]:

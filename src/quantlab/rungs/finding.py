@@ -24,6 +24,7 @@ from quantlab.model.order import Plan
 from quantlab.model.reconciliation import MATCH_WINDOW_SECONDS, SearchPass, mismatches_of
 from quantlab.model.recorded import OrderEvidence, order_evidence
 from quantlab.rungs.desk import Desk
+from quantlab.storage.ledger import Sent
 from quantlab.storage.writer import SessionWriter
 from quantlab.venues.port import VenueReadFailed
 
@@ -45,10 +46,11 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
     order_ids_before: frozenset[str]
 
 
-def sought_of(chain: Chain, standing: Standing) -> Sought | None:
-    """Return what to look for, from the attempt record, or from the plan when a validation was answered as an order.
+def sought_of(chain: Chain, standing: Standing, sent: Sent | None = None) -> Sought | None:
+    """Return what to look for: from the attempt record, or from the plan where there is none to be read.
 
-    Returns None when nothing was sent.
+    The plan serves when a validation was answered as an order, and when the ledger knows the plan as ``sent``
+    although the attempt is missing or damaged. Returns None when nothing was sent.
     """
     attempt = chain.newest(SubmitAttempt)
     if attempt is not None:
@@ -68,16 +70,16 @@ def sought_of(chain: Chain, standing: Standing) -> Sought | None:
         )
     if standing.plan is None or standing.plan_sha256 is None or standing.validation is None:
         return None
-    if not standing.unresolved and standing.resolution is None:
+    if sent is None and not standing.unresolved and standing.resolution is None:
         return None
-    newest_at = parse_rfc3339(chain.records[-1].envelope.recorded_at)
+    newest_at = parse_rfc3339(sent.spent_at if sent is not None else chain.records[-1].envelope.recorded_at)
     return Sought(
         plan=standing.plan,
         plan_sha256=standing.plan_sha256,
         attempt_sha256=standing.validation.sha256,
         attempted_at=parse_rfc3339(standing.plan.planned_at),
         deadline_at=newest_at + timedelta(seconds=FALLBACK_DEADLINE_SECONDS),
-        signer_id=None,
+        signer_id=sent.signer_id if sent is not None else None,
         control=None,
         balances={},
         order_ids_before=frozenset(),

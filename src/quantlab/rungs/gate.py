@@ -21,6 +21,7 @@ from quantlab.model.recorded import Check
 from quantlab.rungs.checks import all_passed, expiry, one_check
 from quantlab.rungs.claims import hold_for_incident
 from quantlab.rungs.desk import Desk, artifact_paths, refusals_of, required_text
+from quantlab.rungs.mending import mending_step
 from quantlab.rungs.recheck import repeated_checks, reviewer_checks
 from quantlab.rungs.reviewing import require_state
 from quantlab.rungs.terms import Outlook, read_outlook
@@ -139,6 +140,7 @@ def _record(
     )
     if answer is not None and answer.verdict == "incident":
         hold_for_incident(desk, writer, standing.plan, answer.errors)
+    refusals = refusals_of(checks)
     return desk.result(
         _outcome(allowed=allowed, answer=answer),
         _headline(allowed=allowed, answer=answer),
@@ -148,8 +150,11 @@ def _record(
             Fact(label="Checks passed", value=f"{sum(one.passed for one in checks)} of {len(checks)}"),
             Fact(label="Gate runs out", value=record.body.expires_at),
         ),
-        refusals=refusals_of(checks),
+        refusals=refusals,
         artifacts=artifact_paths(writer.session, record),
+        next_hint=mending_step(
+            desk, refusals, writer.session, identity=standing.plan.account_identity if standing.plan else None
+        ),
     )
 
 

@@ -12,6 +12,7 @@ import msgspec
 from quantlab.evidence.chain import B, Record
 from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel.clock import parse_rfc3339
+from quantlab.kernel.errors import Unverified
 from quantlab.kernel.result import Fact, Refusal, Result
 from quantlab.model.reconciliation import LATE_WATCH_SECONDS
 from quantlab.model.recorded import OrderEvidence
@@ -29,7 +30,11 @@ class OpenedSession:
         self.writer = writer
         self.standing = standing
         self.sought = sought
-        self.unverified = not writer.session.verifies
+
+    @property
+    def unverified(self) -> bool:
+        """Return whether the evidence is damaged, or older than what the ledger knows of it."""
+        return not self.writer.trusted
 
     def refresh(self) -> Standing:
         """Derive the standing again after records were appended."""
@@ -47,16 +52,27 @@ def opened(desk: Desk, folder: Path) -> Iterator[OpenedSession]:
     """
     desk.environment  # noqa: B018 - refuses when none is set
     with desk.write(folder) as writer:
+        _trust(desk, writer)
         standing = standing_of(writer.session.chain)
-        if writer.session.verifies and standing.plan_sha256 is not None:
-            desk.require_newest(writer.session)
-            sent = desk.ledger.sent(standing.plan_sha256)
-            holder = holder_of(desk, sent.account_key) if sent is not None else None
-            if holder is not None and holder.plan_sha256 == standing.plan_sha256 and standing.attempt is None:
+        sent = desk.ledger.sent(standing.plan_sha256) if standing.plan_sha256 is not None else None
+        if writer.trusted and sent is not None and standing.attempt is None:
+            holder = holder_of(desk, sent.account_key)
+            if holder is not None and holder.plan_sha256 == sent.plan_sha256:
                 free_own_dead_claim(desk, writer, holder)
                 standing = standing_of(writer.session.chain)
-        sought = require_sent(sought_of(writer.session.chain, standing), standing)
+        sought = require_sent(sought_of(writer.session.chain, standing, sent), standing)
         yield OpenedSession(writer, standing, sought)
+
+
+def _trust(desk: Desk, writer: SessionWriter) -> None:
+    if not writer.session.verifies:
+        writer.trusted = False
+        return
+    try:
+        desk.require_newest(writer.session)
+    except Unverified as fault:
+        writer.trusted = False
+        desk.progress(fault.message)
 
 
 def keep(desk: Desk, session: OpenedSession, body: B) -> Record[B]:
@@ -160,6 +176,9 @@ def standing_facts(desk: Desk, standing: Standing) -> tuple[Fact, ...]:
 
 
 def _unverified_refusals(session: OpenedSession) -> tuple[Refusal, ...]:
+    if session.unverified and session.writer.session.verifies:
+        message = "Records are missing at the end: this folder is a copy, a backup, or was shortened."
+        return (Refusal(code="session_shortened", message=message),)
     return tuple(
         Refusal(code=finding.code, message=f"{finding.file} {finding.message}", measured=finding.file, limit=None)
         for finding in session.writer.session.findings

@@ -41,7 +41,9 @@ def run(desk: Desk, request: Request) -> Result:
     """
     reviewer, note = _confirmed(request)
     with opened(desk, request.session) as session:
-        if session.unverified:
+        if session.writer.session.verifies:
+            desk.require_newest(session.writer.session)
+        else:
             raise unverified(session.writer.session)
         basis = _require_decidable(desk, session)
         record = keep(

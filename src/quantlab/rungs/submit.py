@@ -28,6 +28,7 @@ from quantlab.rungs import checks as rules
 from quantlab.rungs.checks import all_passed, lifetime_check, one_check
 from quantlab.rungs.claims import never_sent_body, settle
 from quantlab.rungs.desk import Desk, refusals_of, required_text
+from quantlab.rungs.mending import mending_step
 from quantlab.rungs.outcomes import lost_outcome_result, outcome_result, repeated_result
 from quantlab.rungs.recheck import repeated_checks, reviewer_checks
 from quantlab.rungs.reviewing import require_state
@@ -193,6 +194,7 @@ def _refuse(desk: Desk, writer: SessionWriter, standing: Standing, request: Requ
         session=writer.session,
         data=body,
         refusals=refusals_of(look.checks),
+        next_hint=mending_step(desk, refusals_of(look.checks), writer.session, identity=look.outlook.account.identity),
     )
 
 

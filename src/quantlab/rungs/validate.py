@@ -32,6 +32,7 @@ from quantlab.rungs.claims import (
     same_intent_check,
 )
 from quantlab.rungs.desk import Desk, artifact_paths, refusals_of
+from quantlab.rungs.mending import mending_step
 from quantlab.rungs.terms import Outlook, Terms, read_outlook, terms_of, worst_value_price
 from quantlab.rungs.ticket import ticket_lines
 from quantlab.storage.reader import read_session
@@ -295,6 +296,9 @@ def _record(desk: Desk, request: Request, intent: OrderIntent, draft: _Draft, se
             ),
             refusals=refusals,
             artifacts=artifact_paths(writer.session, record),
+            next_hint=mending_step(
+                desk, refusals, writer.session, identity=draft.plan.account_identity if draft.plan else None
+            ),
         )
 
 

@@ -49,6 +49,8 @@ class SessionWriter:
         self._store = store
         self._environment = environment
         self.session = session
+        self.trusted = session.verifies
+        """False once the session is known to be damaged or not the newest: views and heads then stay as they are."""
 
     @property
     def chain(self) -> Chain:
@@ -105,7 +107,7 @@ class SessionWriter:
         )
         self.session = msgspec.structs.replace(self.session, chain=chain)
         store = self._store
-        if not self.session.verifies:
+        if not self.trusted:
             # Views of a broken session stay as they are: they are evidence of what was changed.
             return
         store.ledger.note_head(
