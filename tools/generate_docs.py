@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-GENERATORS: tuple[str, ...] = ()
+GENERATORS: tuple[str, ...] = ("quantlab.cli.reference", "quantlab.evidence.schemas", "tools.runbook_copy")
 OWNED_FOLDERS = ("schemas",)
 
 

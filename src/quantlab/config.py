@@ -348,12 +348,13 @@ def _path(values: Mapping[str, str], name: str, cwd: Path) -> Path | None:
 
 
 def _only_in_rehearsal(name: str, environment: Environment | None) -> None:
-    if environment != "rehearsal":
+    # Without an environment no venue is spoken to, so the setting can do no harm: the missing one is the message.
+    if environment not in {None, "rehearsal"}:
         message = (
-            f"{name} is set, but QUANTLAB_ENVIRONMENT is {environment or 'unset'}: it is allowed in"
-            " rehearsal only. Nothing was sent."
+            f"{name} is set, but QUANTLAB_ENVIRONMENT is {environment}: it is allowed in rehearsal only. "
+            "Nothing was sent."
         )
-        raise UsageFault(message, code="rehearsal_setting", measured=environment or "unset", limit="rehearsal")
+        raise UsageFault(message, code="rehearsal_setting", measured=environment, limit="rehearsal")
 
 
 def _rehearsal_ca(values: Mapping[str, str], cwd: Path, environment: Environment | None) -> Path | None:

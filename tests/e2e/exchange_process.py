@@ -100,7 +100,7 @@ class ExchangeProcess:
         finally:
             connection.close()
 
-    def orders(self) -> list[Any]:
-        """Return the orders that were accepted over the wire."""
+    def orders(self, client_order_id: str | None = None) -> list[Any]:
+        """Return the orders that were accepted over the wire, all or those of one client order id."""
         found: list[Any] = self.control("GET", "/orders")["orders"]
-        return found
+        return [one for one in found if client_order_id in (None, one["client_order_id"])]

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -170,6 +171,7 @@ class Operator:
         """Return the folder of a new session that may be submitted now."""
         session = self.bundled(size, *words)
         self.rung(0, "submit-gate", session, *REVIEW)
+        self.advance(PASSED_SECONDS)
         return session
 
     def submit(self, code: int, session: str) -> Done:
@@ -178,7 +180,13 @@ class Operator:
 
     def resolve(self, code: int, session: str, decision: str = "not_landed") -> Done:
         """Record a decision."""
-        words = ("--broker-resolve-reviewer", "marce", "--broker-resolve-confirm", "--broker-resolve-decision", decision)
+        words = (
+            "--broker-resolve-reviewer",
+            "marce",
+            "--broker-resolve-confirm",
+            "--broker-resolve-decision",
+            decision,
+        )
         return self.rung(code, "resolve", session, *words, "--broker-resolve-note", "looked everywhere")
 
     def not_found(self, session: str) -> Done:
@@ -209,6 +217,10 @@ class Operator:
     def fault(self, name: str, **more: Any) -> None:
         """Arm a fault on the request that places the order."""
         self.exchange.fault(name, "AddOrder", type="order", **more)
+
+    def fault_is_met(self) -> bool:
+        """Return whether every armed fault has met its request: the exchange has it in hand."""
+        return [] == self.exchange.control("GET", "/faults")["faults"]
 
     def sends(self) -> list[dict[str, Any]]:
         """Return the requests that asked the exchange to place an order."""
@@ -264,7 +276,7 @@ def seated(tmp_path: Path, **env: str) -> Iterator[Operator]:
 
 def validate_words(size: str, *words: str, side: str = "buy") -> tuple[str, ...]:
     """Return a validate line of the runbook for this size, as JSON."""
-    notional = f"{float(size) * 2000:.2f}"
+    notional = f"{Decimal(size) * 2000:.2f}"
     return (
         "--kraken-order-validate-session", "--broker-symbol", "ETH-USD", "--broker-side", side, "--broker-quantity",
         size, "--broker-notional", notional, "--broker-account-id", "acct_demo", *words, "--json",
@@ -318,8 +330,7 @@ def verify(folder: Path) -> list[dict[str, Any]]:
 
 def canonical(document: Any) -> bytes:
     """Return the canonical bytes of a document that holds no float: RFC 8785 for the text that records use."""
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return text.replace("\x7f", "\x7f").encode()
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
 def _no_float(text: str) -> Any:
@@ -339,10 +350,8 @@ def spellings(secret: str) -> set[bytes]:
     """Return a secret in every form in which it could hide: as it is, decoded, and encoded again."""
     plain = secret.encode()
     raw = {plain}
-    try:
+    with suppress(binascii.Error):
         raw.add(base64.b64decode(secret, validate=True))
-    except binascii.Error:
-        pass
     if secret.startswith("0x"):
         raw |= {plain[2:], bytes.fromhex(secret[2:])}
     found: set[bytes] = set()

@@ -21,7 +21,7 @@ python main.py --broker-order-validations-reconcile outputs/broker_order_validat
 python main.py --broker-order-validations-status outputs/broker_order_validations/<session_id>
 python main.py --broker-order-validations-health outputs/broker_order_validations
 python main.py --broker-order-validations-alerts outputs/broker_order_validations
-""".splitlines()  # noqa: E501, SIM905 - the runbook's lines stand as they are
+""".splitlines()  # noqa: E501 - the runbook's lines stand as they are
 GROUPED = """\
 quantlab evidence readiness outputs/broker_evidence --corridor kraken
 quantlab kraken preflight outputs/broker_preflight/kraken --symbol ETH-USD
@@ -40,7 +40,7 @@ quantlab kraken supervise outputs/broker_order_validations/<session_id> --second
 quantlab kraken list outputs/broker_order_validations
 quantlab kraken index outputs/broker_order_validations
 quantlab kraken health outputs/broker_order_validations
-""".splitlines()  # noqa: SIM905 - the lines stand as an operator types them
+""".splitlines()
 CHAIN = [
     "broker_order_validate", "approval", "broker_pre_submit_bundle", "broker_submit_gate", "broker_submit_attempt",
     "broker_submit_response", "broker_reconciliation", "broker_order_status",

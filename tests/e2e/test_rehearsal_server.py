@@ -19,6 +19,7 @@ from websockets.sync.client import connect
 
 from quantlab.rehearsal.server import default_state, read_serve_file
 from tests.e2e.exchange_process import ROOT, SECONDS, ExchangeProcess
+from tests.unit.rehearsal.hyperliquid_driving import CLOID, limit, order_action, sign
 
 ORDER = {"ordertype": "limit", "type": "buy", "volume": "0.25", "pair": "ETHUSD", "price": "1900"}
 
@@ -272,6 +273,82 @@ def test_stream_over_a_socket(exchange):
         exchange.fault("stream_cut", "*")
         with pytest.raises(ConnectionClosed):
             all(stream.recv(SECONDS) for _ in range(100))
+
+
+def post(exchange, path, body):
+    """Send one request to the Hyperliquid face; return status and parsed body."""
+    connection = exchange.connect(exchange.line["hyperliquid_url"])
+    try:
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def signed(exchange, action, nonce):
+    """Sign an action as the agent of the environment that the server has printed."""
+    return {
+        "action": action, "nonce": nonce,
+        "signature": sign(exchange.env["HYPERLIQUID_PRIVATE_KEY"], action, nonce),
+    }  # fmt: skip
+
+
+def venue_ms(exchange):
+    """Return the Hyperliquid face's clock."""
+    return post(exchange, "/info", {"type": "exchangeStatus"})[1]["time"]
+
+
+def test_hyperliquid_order_survives_a_kill(tmp_path):
+    """An order placed by the agent is known by its cloid after SIGKILL, and its bytes do not run again."""
+    folder = tmp_path / "state"
+    first = ExchangeProcess(folder)
+    body = signed(first, order_action(limit("2100", "0.25", "Ioc", c=CLOID)), venue_ms(first))
+    status, answer = post(first, "/exchange", body)
+    assert (status, answer["response"]["data"]["statuses"][0]["filled"]["totalSz"]) == (200, "0.25")
+    first.stop(signal.SIGKILL)
+    with ExchangeProcess(folder) as second:
+        asked = {"type": "orderStatus", "user": second.env["HYPERLIQUID_ACCOUNT"], "oid": CLOID}
+        assert post(second, "/info", asked)[1]["order"]["status"] == "filled"
+        assert "duplicate nonce" in post(second, "/exchange", body)[1]["response"]
+        assert len(second.orders(CLOID)) == 1
+
+
+def test_hyperliquid_faults_reach_the_socket(exchange):
+    """A reset before reading, an end without an answer after accepting, on this venue's port alone."""
+    fault = {"venue": "hyperliquid", "path": "/exchange", "type": "order"}
+    for name, error, more in (
+        ("drop_before_read", ConnectionResetError, 0), ("drop_after_accept", http.client.RemoteDisconnected, 1),
+    ):  # fmt: skip
+        before = len(exchange.orders())
+        exchange.control("POST", "/faults", {**fault, "fault": name})
+        body = signed(exchange, order_action(limit()), venue_ms(exchange))
+        with pytest.raises(error):
+            post(exchange, "/exchange", body)
+        assert before + more == len(exchange.orders())
+    exchange.control("POST", "/faults", {"venue": "hyperliquid", "fault": "refuse_connect"})
+    with pytest.raises(ConnectionRefusedError):
+        venue_ms(exchange)
+    assert exchange.private("Balance")["error"] == []
+
+
+def test_hyperliquid_stream_over_a_socket(exchange):
+    """A real WebSocket client gets acknowledgement and fill, posts an action, and notices being cut off."""
+    url = exchange.line["hyperliquid_url"].replace("http", "ws") + "/ws"
+    with connect(url) as stream:
+        user = exchange.env["HYPERLIQUID_ACCOUNT"]
+        subscription = {"type": "orderUpdates", "user": user}
+        stream.send(json.dumps({"method": "subscribe", "subscription": subscription}))
+        assert json.loads(stream.recv(SECONDS))["data"]["subscription"] == subscription
+        payload = signed(exchange, order_action(limit("2100", "0.01", "Ioc")), venue_ms(exchange))
+        request = {"type": "action", "payload": payload}
+        stream.send(json.dumps({"method": "post", "id": 5, "request": request}))
+        frames = {f["channel"]: f["data"] for f in (json.loads(stream.recv(SECONDS)) for _ in range(2))}
+        assert ["open", "filled"] == [row["status"] for row in frames["orderUpdates"]]
+        assert frames["post"]["id"] == 5
+        exchange.control("POST", "/faults", {"venue": "hyperliquid", "path": "*", "fault": "stream_cut"})
+        with pytest.raises(ConnectionClosed):
+            stream.recv(SECONDS)
 
 
 def test_nonsense_on_the_wire_harms_nobody(exchange):

@@ -1,11 +1,11 @@
 """The real rungs against the real rehearsal faces in one process: virtual network and clock, real files."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from quantlab import config, wiring
 from quantlab.evidence.standing import Standing, standing_of
@@ -14,12 +14,15 @@ from quantlab.kernel.errors import QuantLabFault
 from quantlab.kernel.result import NextStep, Result
 from quantlab.rehearsal.accounts import profile_env
 from quantlab.rehearsal.wire import Close, Send, Wake
-from quantlab.rungs.desk import Desk
-from quantlab.storage.durable import Disk, OsDisk
+from quantlab.rungs.desk import Desk, VenueSide
+from quantlab.storage.durable import Disk, OsDisk, make_folders
+from quantlab.storage.ledger import Interlock, Ledger
+from quantlab.storage.ledger_sqlite import SqliteLedger
 from quantlab.storage.reader import Session, read_session
 from quantlab.venues.sockets import ConnectionFault, ConnectionTimedOut
 from tests.unit.rehearsal.driving import World
 
+T = TypeVar("T")
 MS = 1_000_000
 STEP_MS = 50
 URL = "http://127.0.0.1:9"
@@ -128,6 +131,19 @@ class VirtualConnector:
         return VirtualConnection(self.world, self.on_send)
 
 
+class AlteredReads:
+    """The real reads of a venue; ``alterations`` maps a read to a function of its answer."""
+
+    def __init__(self, reads: Any, alterations: Mapping[str, Callable[[Any], Any]]) -> None:
+        self.reads = reads
+        self.alterations = alterations
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self.reads, name)
+        alter = self.alterations.get(name)
+        return real if alter is None else lambda *args, **fields: alter(real(*args, **fields))
+
+
 class Bench:
     """A desk's surroundings that outlive one command: the exchange, the work folder, the state folder."""
 
@@ -140,6 +156,9 @@ class Bench:
         self.disk: Disk = OsDisk()
         self.root = folder / "outputs" / "broker_order_validations"
         self.progress: list[str] = []
+        self.alterations: dict[str, Callable[[Any], Any]] = {}
+        self.on_progress: Callable[[str], None] | None = None
+        self.around_ledger: Callable[[Ledger], Ledger] | None = None
         self.environ: dict[str, str] = {
             "QUANTLAB_ENVIRONMENT": "rehearsal",
             "QUANTLAB_KRAKEN_URL": URL,
@@ -154,16 +173,39 @@ class Bench:
     def desk(self, environ: Mapping[str, str] | None = None) -> Desk:
         """Return the desk of one command, as a new process would build it."""
         settings = config.load_settings(self.environ if environ is None else environ, self.folder)
-        return wiring.assemble(
+        desk = wiring.assemble(
             settings,
             corridor="kraken",
-            progress=self.progress.append,
+            progress=self._note,
             spell=spell,
             disk=self.disk,
             clock=self.clock,
             entropy=self.entropy,
             connector=self.connector,
+            open_ledger=lambda: self._open_ledger(settings.state_dir),
         )
+        real = desk._venue
+        desk._venue = lambda own: self._altered(real(own))
+        return desk
+
+    def _note(self, line: str) -> None:
+        self.progress.append(line)
+        if self.on_progress is not None:
+            self.on_progress(line)
+
+    def _open_ledger(self, state: Path) -> Ledger:
+        make_folders(OsDisk(), state)
+        ledger = SqliteLedger(state / wiring.LEDGER_FILE, entropy=self.entropy)
+        return self.around_ledger(ledger) if self.around_ledger is not None else ledger
+
+    def _altered(self, side: VenueSide) -> VenueSide:
+        side.reads = AlteredReads(side.reads, self.alterations)
+        return side
+
+    def policy(self, **values: Any) -> None:
+        """Set the policy from now on: the defaults with these values."""
+        rows = [f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()]
+        (self.folder / "quantlab.toml").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
     def run(self, rung: str, **fields: Any) -> Result:
         """Run one rung as one command; a fault comes back as its result, as the command line would show it."""
@@ -255,6 +297,25 @@ class Bench:
         price = (bid * Decimal("0.99")).quantize(Decimal("0.01"))
         return self.submitted(order_type="limit", limit_price=price, time_in_force="gtc", **changes)
 
+    def fills(self, session: Path) -> Result:
+        return self.run("fills", session=session)
+
+    def supervise(self, session: Path, bound_seconds: int = 60) -> Result:
+        return self.run("supervise", session=session, bound_seconds=bound_seconds)
+
+    def free_interlock(self, **changes: Any) -> Result:
+        fields = {"action": "resolve", "reviewer": "marce", "reason": "looked at the venue by hand"}
+        return self.run("interlocks", **(fields | changes))
+
+    def not_found(self, **changes: Any) -> Path:
+        """Return the folder of a session whose order was lost before the venue read it, searched to the end."""
+        session = self.unknown("drop_before_read", **changes)
+        for seconds in (120, 20):
+            self.world.pass_seconds(seconds)
+            result = self.reconcile(session)
+        assert self.standing(session).state == "not_found", (result.headline, result.facts)
+        return session
+
     def pass_settle_time(self) -> None:
         """Let deadline and settle time pass."""
         self.world.pass_seconds(120)
@@ -271,6 +332,20 @@ class Bench:
 
     def orders(self) -> Any:
         return self.world.orders()
+
+    def held(self) -> tuple[Interlock, ...]:
+        """Return the held interlocks."""
+        return self.ask_ledger(lambda ledger: ledger.interlocks())
+
+    def ask_ledger(self, question: Callable[[Ledger], T]) -> T:
+        """Put a question to the ledger of the state folder."""
+        state = Path(self.environ["QUANTLAB_STATE_DIR"])
+        make_folders(OsDisk(), state)
+        ledger = SqliteLedger(state / wiring.LEDGER_FILE, entropy=self.entropy)
+        try:
+            return question(ledger)
+        finally:
+            ledger.close()
 
     def effects(self) -> Any:
         return [row for row in self.world.requests() if row["effect"]]

@@ -120,11 +120,17 @@ def test_a_file_without_the_group(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["QUANTLAB_KRAKEN_URL", "QUANTLAB_HYPERLIQUID_URL"])
-@pytest.mark.parametrize("environment", ["live", "testnet", ""])
+@pytest.mark.parametrize("environment", ["live", "testnet"])
 def test_addresses_are_for_rehearsal(name, environment, tmp_path):
-    """An address of a venue is refused outside rehearsal, also without an environment."""
+    """An address of a venue is refused outside rehearsal."""
     environ = {**HERE, name: URL, "QUANTLAB_ENVIRONMENT": environment}
     assert "rehearsal_setting" == refusal(environ, tmp_path).code
+
+
+def test_without_an_environment_an_address_does_no_harm(tmp_path):
+    """What is left of a rehearsal without its environment is no fault of its own: no venue is spoken to."""
+    environ = {**HERE, "QUANTLAB_KRAKEN_URL": URL, "QUANTLAB_REHEARSAL_SETTLE_SECONDS": "1"}
+    assert load_settings(environ, tmp_path).environment is None
 
 
 @pytest.mark.parametrize("name", ["QUANTLAB_REHEARSAL_CA", "QUANTLAB_REHEARSAL_SETTLE_SECONDS"])

@@ -40,9 +40,7 @@ _MEANINGS: Final[dict[Outcome, tuple[str, str]]] = {
     "interrupted": ("Interrupted before anything was sent.", "Run it again."),
 }
 _SETTINGS: Final[dict[str, str]] = {
-    "QUANTLAB_ENVIRONMENT": (
-        "`live`, `testnet` (Hyperliquid only) or `rehearsal`. Unset, no venue is talked to."
-    ),
+    "QUANTLAB_ENVIRONMENT": ("`live`, `testnet` (Hyperliquid only) or `rehearsal`. Unset, no venue is talked to."),
     "QUANTLAB_KRAKEN_URL": "Loopback address of the rehearsal exchange. Rehearsal only.",
     "QUANTLAB_HYPERLIQUID_URL": "Loopback address of the rehearsal exchange. Rehearsal only.",
     "KRAKEN_API_KEY": "Public half of the Kraken key.",
@@ -50,18 +48,31 @@ _SETTINGS: Final[dict[str, str]] = {
     "HYPERLIQUID_PRIVATE_KEY": "Private key of the signer.",
     "HYPERLIQUID_ACCOUNT": "Address of the account.",
     "HYPERLIQUID_SIGNER_ID": "Address of the signer.",
-    "QUANTLAB_POLICY": (
-        "The policy file. Default: `quantlab.toml` in the working directory, if it is there."
-    ),
+    "QUANTLAB_POLICY": ("The policy file. Default: `quantlab.toml` in the working directory, if it is there."),
     "QUANTLAB_STATE_DIR": (
         "Where the ledger stands. Default: `$XDG_STATE_HOME/quantlab` or `~/.local/state/quantlab`."
     ),
-    "QUANTLAB_REHEARSAL_CA": (
-        "Certificate of the throwaway authority of `rehearsal serve --tls`. Rehearsal only."
-    ),
+    "QUANTLAB_REHEARSAL_CA": ("Certificate of the throwaway authority of `rehearsal serve --tls`. Rehearsal only."),
     "QUANTLAB_REHEARSAL_SETTLE_SECONDS": "Shorter settle times. Rehearsal only.",
     "QUANTLAB_LOG": "A file that diagnostics are appended to, redacted.",
 }
+_CASES: Final = (
+    ("readiness, preflights: ready · not ready · venue not read", "0 · 1 · 7"),
+    ("validate: accepted · our denial · venue rejects · answer lost", "0 · 1 · 3 · 7"),
+    ("validate or gate, answered as if a real order was placed", "4"),
+    ("gate: open · shut by a check or by the venue · venue not read", "0 · 1 · 7"),
+    ("submit, first and again: accepted · denied · rejected · unknown · never sent", "0 · 1 · 3 · 4 · 7"),
+    ("submit again, after a resolution: landed or decided · rejected", "0 · 3"),
+    ("status, reconcile, fills, supervise: state proven or decided, also when the order is still open", "0"),
+    ("the same: session unresolved or not found, also when the venue was not read", "4"),
+    ("the same: state known, venue not read now", "7"),
+    ("these four and cancel, on evidence that does not verify", "5"),
+    ("cancel: the order has ended, by a read · the venue refused · not proven", "0 · 3 · 4"),
+    ("resolve: recorded · too early, or something is missing", "0 · 1"),
+    ("show, next, list, index, health, alerts: the report was made, broken sessions and alarms included", "0"),
+    ("a reviewer, a reason, `confirm` or `live` is missing", "1"),
+    ("Ctrl-C before · after the attempt is durable", "130 · 4"),
+)
 _MADE: Final = "<!-- Made from the code by `make docs`. Change the code, not this page. -->"
 
 
@@ -130,6 +141,8 @@ def exit_codes_page() -> str:
     for outcome, code in rows:
         meaning, action = _MEANINGS[outcome]
         lines.append(f"| {code} | `{outcome}` | {meaning} | {action} |")
+    lines += ["", "## By command", "", "| case | exit |", "| --- | --- |"]
+    lines += [f"| {case} | {codes} |" for case, codes in _CASES]
     return "\n".join(lines) + "\n"
 
 

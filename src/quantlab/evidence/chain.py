@@ -14,6 +14,7 @@ import msgspec
 from quantlab.evidence.envelope import MAXIMUM_RECORD_BYTES, RECORD_FILE, Envelope
 from quantlab.evidence.records import BODY_TYPES, Body
 from quantlab.kernel import canonical
+from quantlab.kernel.clock import parse_rfc3339, rfc3339
 
 UNSET_ENVIRONMENT: Final = "unset"
 """What readiness writes while no environment is set; it mixes with any."""
@@ -87,7 +88,14 @@ def read_chain(files: Sequence[tuple[str, bytes]], *, expected_session_id: str |
     records: list[Record[Body]] = []
     previous_sha256 = canonical.ZERO_SHA256
     session_id = expected_session_id
-    for position, (file_name, raw) in enumerate(sorted(files), start=1):
+    named = [(name, raw) for name, raw in sorted(files) if RECORD_FILE.fullmatch(name)]
+    # A foreign file takes no place in the chain: the chain is whole again once it is removed.
+    findings.extend(
+        Finding(code="foreign_file", file=shown(name), message="is no record file name")
+        for name, _ in sorted(files)
+        if not RECORD_FILE.fullmatch(name)
+    )
+    for position, (file_name, raw) in enumerate(named, start=1):
         record, problems = _read_record(file_name, raw)
         findings.extend(problems)
         sha256 = canonical.sha256_hex(raw)
@@ -107,7 +115,7 @@ def read_chain(files: Sequence[tuple[str, bytes]], *, expected_session_id: str |
     return Chain(
         records=tuple(records),
         findings=tuple(findings),
-        head_sequence=_last_number(files),
+        head_sequence=max((int(name[:4]) for name, _ in named), default=0),
         head_sha256=previous_sha256,
     )
 
@@ -137,10 +145,12 @@ def backward_clock(chain: Chain) -> tuple[str, ...]:
     )
 
 
+def shown(text: str) -> str:
+    """Return text found on a disk so that it can be printed and encoded: what is not printable is spelled out."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 def _read_record(file_name: str, raw: bytes) -> tuple[Record[Body] | None, list[Finding]]:
-    match = RECORD_FILE.fullmatch(file_name)
-    if match is None:
-        return None, [Finding(code="foreign_file", file=file_name, message="is no record file name")]
     if len(raw) > MAXIMUM_RECORD_BYTES:
         return None, [Finding(code="record_too_large", file=file_name, message="is larger than any record")]
     try:
@@ -157,7 +167,7 @@ def _read_record(file_name: str, raw: bytes) -> tuple[Record[Body] | None, list[
                 message="its bytes are not the canonical ones",
             )
         )
-    if int(match.group(1)) != envelope.sequence:
+    if int(file_name[:4]) != envelope.sequence:
         message = f"carries sequence {envelope.sequence} under another number"
         findings.append(Finding(code="sequence_broken", file=file_name, message=message))
     body_type = BODY_TYPES.get(envelope.schema)
@@ -171,7 +181,11 @@ def _read_record(file_name: str, raw: bytes) -> tuple[Record[Body] | None, list[
             *findings,
             Finding(code="record_invalid", file=file_name, message=_short(error)),
         ]
-    record = Record(name=match.group(2), envelope=envelope, body=body, raw=raw, sha256=canonical.sha256_hex(raw))
+    if not _is_recorded_time(envelope.recorded_at):
+        message = "carries a time that is not RFC 3339 UTC with microseconds"
+        return None, [*findings, Finding(code="record_invalid", file=file_name, message=message)]
+    name = file_name[5:].removesuffix(".json")
+    record = Record(name=name, envelope=envelope, body=body, raw=raw, sha256=canonical.sha256_hex(raw))
     return record, findings
 
 
@@ -185,7 +199,7 @@ def _link_findings(record: Record[Body], *, position: int, previous_sha256: str,
         message = "does not cite the digest of the record before it: one of the two was changed"
         findings.append(Finding(code="chain_broken", file=file_name, message=message))
     if record.envelope.session_id != session_id:
-        message = f"belongs to session {record.envelope.session_id}"
+        message = f"belongs to session {shown(record.envelope.session_id)}"
         findings.append(Finding(code="session_mismatch", file=file_name, message=message))
     return findings
 
@@ -202,14 +216,9 @@ def _constancy_findings(records: Sequence[Record[Body]]) -> list[Finding]:
         findings.append(Finding(code="plan_mismatch", file=records[-1].file_name, message=message))
     environments = {record.envelope.environment for record in records} - {UNSET_ENVIRONMENT}
     if len(environments) > 1:
-        message = f"the records come from several environments: {', '.join(sorted(environments))}"
+        message = f"the records come from several environments: {shown(', '.join(sorted(environments)))}"
         findings.append(Finding(code="environment_mixed", file=records[-1].file_name, message=message))
     return findings
-
-
-def _last_number(files: Sequence[tuple[str, bytes]]) -> int:
-    matches = (RECORD_FILE.fullmatch(name) for name, _ in files)
-    return max((int(match.group(1)) for match in matches if match), default=0)
 
 
 def _is_canonical(document: Any, raw: bytes) -> bool:
@@ -219,5 +228,12 @@ def _is_canonical(document: Any, raw: bytes) -> bool:
         return False
 
 
+def _is_recorded_time(text: str) -> bool:
+    try:
+        return rfc3339(parse_rfc3339(text)) == text
+    except ValueError:
+        return False
+
+
 def _short(error: Exception) -> str:
-    return str(error)[:200] or type(error).__name__
+    return shown(str(error)[:200]) or type(error).__name__

@@ -16,6 +16,7 @@ from quantlab.kernel.build_info import COMMIT, VERSION
 
 RECORD_FILE: Final = re.compile(r"([0-9]{4})-([a-z][a-z0-9_]*)\.json")
 MAXIMUM_RECORD_BYTES: Final = 8 * 1024 * 1024
+MAXIMUM_SEQUENCE: Final = 9999
 
 
 class Producer(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +57,8 @@ def record_bytes(envelope: Envelope, body: Any) -> bytes:
     Raises:
         NotCanonical: a value has no exact spelling, or a body key collides with the envelope. A defect of ours.
     """
-    head: dict[str, Any] = msgspec.to_builtins(envelope)
-    fields: dict[str, Any] = msgspec.to_builtins(body)
+    head = msgspec.structs.asdict(envelope)
+    fields = msgspec.structs.asdict(body)
     collisions = head.keys() & fields.keys()
     if collisions:
         message = f"body keys collide with the envelope: {sorted(collisions)}"

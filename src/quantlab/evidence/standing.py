@@ -86,6 +86,7 @@ def standing_of(chain: Chain) -> Standing:
     attempt = chain.newest(SubmitAttempt)
     approval = chain.newest(Approval)
     response = chain.newest(SubmitResponse)
+    bundle = _after(chain.newest(Bundle), approval)
     orders = _orders(chain)
     resolution = _resolution(chain, orders) if attempt is not None or _validate_incident(chain) else None
     if attempt is None and response is not None:
@@ -97,8 +98,8 @@ def standing_of(chain: Chain) -> Standing:
         plan_sha256=validation.body.plan_sha256 if validation else None,
         validation=validation,
         approval=approval,
-        bundle=_after(chain.newest(Bundle), approval),
-        gate=_after(chain.newest(Gate), chain.newest(Bundle)),
+        bundle=bundle,
+        gate=_after(chain.newest(Gate), bundle),
         attempt=attempt,
         response=response,
         outcome=response.body.outcome if response else None,

@@ -8,30 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 _LARGEST_INTEGER: Final = 2**53 - 1
-_DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 _PLAIN_NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
 MAXIMUM_DECIMAL_DIGITS: Final = 28
+_KEPT: Final = (Decimal, bytes, bytearray, memoryview, datetime, date, time, timedelta, UUID)
+"""Types that msgspec would quietly turn into text, a decimal NaN included; here they have no canonical form."""
 ZERO_SHA256: Final = "0" * 64
 
 
 class NotCanonical(ValueError):
-    """A value has no canonical form: a float, NaN, a huge integer, a lone surrogate or a key that is not ASCII."""
+    """A value has no canonical form: a float, NaN, a huge integer, a lone surrogate, a key that is not ASCII."""
 
 
 def encode(value: Any) -> bytes:
     """Return the canonical bytes of ``value`` (a msgspec Struct or builtins), without a trailing newline.
 
     Raises:
-        NotCanonical: the value holds something that has no single exact spelling.
+        NotCanonical: the value holds something that has no single exact spelling, or is nested too deeply.
     """
-    builtins = msgspec.to_builtins(value, str_keys=True)
-    _check(builtins, path="$")
+    try:
+        builtins = msgspec.to_builtins(value, builtin_types=_KEPT, order="sorted")
+        _check(builtins, path="$")
+    except (TypeError, RecursionError) as error:
+        raise NotCanonical(str(error)) from None
     return msgspec.json.encode(builtins, order="sorted")
 
 
@@ -77,11 +83,6 @@ def parse_decimal(text: str) -> Decimal:
         return Decimal(stripped)
     except InvalidOperation:  # pragma: no cover - the pattern above admits only what Decimal reads
         raise ValueError(text) from None
-
-
-def is_canonical_decimal(text: str) -> bool:
-    """Return whether ``text`` is already the spelling that :func:`decimal_text` would give."""
-    return bool(_DECIMAL.fullmatch(text)) and decimal_text(Decimal(text)) == text
 
 
 def _check(value: Any, *, path: str) -> None:

@@ -49,20 +49,24 @@ def rfc3339(at: datetime) -> str:
     if at.tzinfo is None:
         message = "a naive time was given where aware UTC is needed"
         raise ValueError(message)
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:
     """Return the aware UTC time of an RFC 3339 text.
 
     Raises:
-        ValueError: the text is no RFC 3339 time or names no offset.
+        ValueError: the text is no RFC 3339 time, names no offset, or lies outside the calendar.
     """
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         message = f"{text!r} names no offset from UTC"
         raise ValueError(message)
-    return at.astimezone(UTC)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        message = f"{text!r} lies outside the calendar"
+        raise ValueError(message) from None
 
 
 def to_ns(at: datetime) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 INTENT_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -37,5 +37,5 @@ def session_id_of(intent_id: str, *, minted_at: datetime, label: str) -> str:
     ``label`` is free text such as a symbol and side; everything but letters and digits becomes a dash.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
-    stamp = minted_at.strftime("%Y%m%dT%H%M%SZ")
+    stamp = minted_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     return "-".join(part for part in (stamp, slug, intent_id[:12]) if part)

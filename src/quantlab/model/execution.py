@@ -165,7 +165,7 @@ class PreparedSend(msgspec.Struct, frozen=True, kw_only=True):
     ``effect`` says what it can do; ``body_text`` is byte for byte what goes on the wire.
     """
 
-    effect: Literal["submit", "cancel"]
+    effect: Literal["submit", "cancel", "burn"]
     url: str
     path: str
     body_text: str
@@ -174,6 +174,44 @@ class PreparedSend(msgspec.Struct, frozen=True, kw_only=True):
     deadline_at: str | None
     client_order_id: str
     signer_id: str
+
+
+class SignedAction(msgspec.Struct, frozen=True, kw_only=True):
+    """An action signed before it is sent: whoever holds these bytes can have it executed until it expires.
+
+    ``action_text`` is the unsigned action, ``body_text`` byte for byte the request that carries it with its signature.
+    ``vault_address`` is the sub-account or vault that it acts for, where that is not the signer's own account.
+    """
+
+    kind: Literal["order", "noop"]
+    network: Literal["mainnet", "testnet"]
+    action_text: str
+    action_hash: str
+    nonce: int
+    expires_after_ms: int | None
+    vault_address: str | None
+    signer_address: str
+    signature_r: str
+    signature_s: str
+    signature_v: int
+    client_order_id: str
+    body_text: str
+    body_sha256: str
+
+
+class BurnAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one burn of a nonce ended with, and what it proves of the nonce before this burn.
+
+    ``unused``: no action with it was ever admitted, and none can be from now on. ``used``: one was admitted before,
+    which may be an earlier copy of this burn. ``closed``: none was admitted as far as the venue remembers, and none can
+    be. ``nothing``: neither. ``outcome`` is ``accepted`` only for ``unused``.
+    """
+
+    outcome: SubmitOutcome
+    nonce_was: Literal["unused", "used", "closed", "nothing"]
+    errors: tuple[str, ...]
+    rule: str
+    reached: Reached
 
 
 class AttemptReceipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,10 +6,13 @@ All sizes are in base currency units and all prices in quote currency units, as 
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Literal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
+from typing import Final, Literal
 
 import msgspec
+
+_EXACT_DIGITS: Final = 100
+"""Enough for the quotient of any two numbers of 28 digits that differ by a sensible power of ten."""
 
 MarketMode = Literal["online", "cancel_only", "post_only", "limit_only", "reduce_only", "maintenance", "unknown"]
 
@@ -19,7 +22,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     ``symbol`` is ours (``ETH-USD``), ``venue_symbol`` the venue's canonical name, ``venue_symbol_aliases`` every
     other spelling under which the venue may report an order of this market. ``base_asset`` and ``quote_asset`` are
-    our names (``ETH``, ``USD``).
+    our names (``ETH``, ``USD``). Where the venue bounds the ``significant_figures`` of a price, the grid coarsens with
+    the price's magnitude, never beyond whole units, and ``price_increment`` is its finest step.
     """
 
     symbol: str
@@ -35,10 +39,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     minimum_cost: Decimal
     taker_fee_bps: Decimal
     mode: MarketMode
+    significant_figures: int | None = None
 
     def price_toward_safety(self, price: Decimal, *, buying: bool) -> Decimal:
         """Return ``price`` on the tick grid, moved so that it is never worse than given."""
-        return _to_grid(price, self.price_increment, up=not buying)
+        return _to_grid(price, self._price_step(price), up=not buying)
 
     def nearest_sizes(self, size: Decimal) -> tuple[Decimal, Decimal]:
         """Return the nearest valid sizes below and above ``size``; below is at least the minimum size."""
@@ -48,10 +53,15 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
     def nearest_prices(self, price: Decimal) -> tuple[Decimal, Decimal]:
         """Return the nearest valid prices below and above ``price``."""
-        return (
-            _to_grid(price, self.price_increment, up=False),
-            _to_grid(price, self.price_increment, up=True),
-        )
+        step = self._price_step(price)
+        return _to_grid(price, step, up=False), _to_grid(price, step, up=True)
+
+    def _price_step(self, price: Decimal) -> Decimal:
+        """Return the distance of valid prices around ``price``."""
+        if self.significant_figures is None:
+            return self.price_increment
+        coarse = Decimal(1).scaleb(price.adjusted() + 1 - self.significant_figures)
+        return max(self.price_increment, min(coarse, Decimal(1)))
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,5 +101,7 @@ class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _to_grid(value: Decimal, increment: Decimal, *, up: bool) -> Decimal:
-    steps = (value / increment).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
-    return steps * increment
+    # A quotient cut to the usual 28 digits could land on the wrong side of the price that was asked for.
+    with localcontext(prec=_EXACT_DIGITS):
+        steps = (value / increment).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR)
+        return steps * increment

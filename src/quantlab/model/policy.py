@@ -91,7 +91,7 @@ POLICY_RULES: Final = (
     PolicyRule(
         key="require_promotion",
         kind="switch",
-        meaning="Refuse an order that cites neither a verified paper session nor a rationale.",
+        meaning="Refuse an order that cites no promoted paper session; a rationale does not do.",
     ),
     PolicyRule(
         key="require_signed_approvals",

@@ -51,6 +51,9 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     agent: AgentKey
     expired: AgentKey
     other: AgentKey
+    newcomer: AgentKey
+    """A second funded account, without any earlier order."""
+    newcomer_agent: AgentKey
     wrong_secret: str
 
     def by_api_key(self, api_key: str) -> KrakenKey | None:
@@ -86,6 +89,8 @@ def make_keys(seed: int) -> Keys:
         agent=_agent(seed, "agent"),
         expired=_agent(seed, "expired"),
         other=_agent(seed, "other"),
+        newcomer=_agent(seed, "newcomer"),
+        newcomer_agent=_agent(seed, "newcomer agent"),
         wrong_secret=_secret(seed, "not the secret"),
     )
 
@@ -107,14 +112,15 @@ def profile_env(keys: Keys, name: str) -> dict[str, str]:
     """
     kraken = keys.kraken[name]
     secret = keys.wrong_secret if name == "wrong_secret" else kraken.secret
-    signer = {"expired_agent": keys.expired, "other_signer": keys.other}.get(name, keys.agent)
+    others = {"expired_agent": keys.expired, "other_signer": keys.other, NEWCOMER: keys.newcomer_agent}
+    signer = others.get(name, keys.agent)
     # Of `other_signer` only the private key differs: the declared signer stays the agent.
     declared = keys.agent if name == "other_signer" else signer
     return {
         "KRAKEN_API_KEY": kraken.api_key,
         "KRAKEN_API_SECRET": secret,
         "HYPERLIQUID_PRIVATE_KEY": signer.private_key,
-        "HYPERLIQUID_ACCOUNT": keys.master.address,
+        "HYPERLIQUID_ACCOUNT": (keys.newcomer if name == NEWCOMER else keys.master).address,
         "HYPERLIQUID_SIGNER_ID": declared.address,
     }
 

@@ -12,6 +12,9 @@ import msgspec
 from quantlab.rehearsal.accounts import EXTRA_PROFILES, PROFILES, profile_env
 from quantlab.rehearsal.exchange import Exchange
 from quantlab.rehearsal.fault_reader import FaultRefused, read_fault
+from quantlab.rehearsal.hyperliquid_book import Order as HyperliquidOrder
+from quantlab.rehearsal.hyperliquid_face import HyperliquidFace
+from quantlab.rehearsal.hyperliquid_markets import ASSETS
 from quantlab.rehearsal.kraken_book import Order
 from quantlab.rehearsal.kraken_face import KrakenFace
 from quantlab.rehearsal.kraken_markets import PAIRS
@@ -28,13 +31,39 @@ class ControlRefused(ValueError):
 def order_rows(exchange: Exchange, *, seeded: bool) -> list[Json]:
     """Describe every order ever accepted, oldest first; numbers are decimal strings."""
     found = [
-        (order, account.iban)
+        (order.opened_ns, _order_row(order, account.iban))
         for account in exchange.state.accounts.values()
         for order in account.seen(None)
         if seeded or not order.seeded
     ]
-    found.sort(key=lambda row: row[0].opened_ns)
-    return [_order_row(order, iban) for order, iban in found]
+    found += [
+        (versions[-1].opened_ns, _hyperliquid_row(versions[-1], account.address))
+        for account in exchange.state.hyperliquid.accounts.values()
+        for versions in account.orders.values()
+        # The venue also keeps records of orders that it rejected: those were never accepted.
+        if not versions[-1].is_rejected and (seeded or not versions[-1].seeded)
+    ]
+    found.sort(key=lambda row: row[0])
+    return [row for _, row in found]
+
+
+def _hyperliquid_row(order: HyperliquidOrder, account: str) -> Json:
+    return {
+        "venue": "hyperliquid",
+        "account": account,
+        "client_order_id": order.cloid,
+        "venue_order_id": str(order.oid),
+        "symbol": ASSETS[order.asset].coin,
+        "side": "buy" if order.is_buy else "sell",
+        "size": _plain(order.size),
+        "status": "partially_filled" if order.is_open and order.filled else _ending(order.status),
+        "filled": _plain(order.filled),
+    }
+
+
+def _ending(status: str) -> str:
+    """Spell a status of the venue in our words: every kind of cancel is `canceled`."""
+    return "canceled" if status.lower().endswith("canceled") else status
 
 
 def _order_row(order: Order, iban: str) -> Json:
@@ -60,9 +89,9 @@ class ControlFace:
 
     name = "control"
 
-    def __init__(self, exchange: Exchange, kraken: KrakenFace) -> None:
+    def __init__(self, exchange: Exchange, kraken: KrakenFace, hyperliquid: HyperliquidFace) -> None:
         self.exchange = exchange
-        self._kraken = kraken
+        self._faces = (kraken, hyperliquid)
         self._routes: dict[tuple[str, str], Callable[[Request], Json]] = {
             ("GET", "/orders"): self._orders,
             ("GET", "/requests"): self._requests,
@@ -82,6 +111,10 @@ class ControlFace:
         """Tell whether connects must be refused now: never here."""
         return False
 
+    def _advance_faces(self) -> None:
+        for face in self._faces:
+            face.advance()
+
     def handle(self, request: Request) -> Answer:
         """Answer one request; what cannot be understood gets HTTP 400 and a sentence."""
         route = self._routes.get((request.method, request.path.rstrip("/")))
@@ -95,12 +128,12 @@ class ControlFace:
             return Answer(status=400, body=msgspec.json.encode({"error": str(error)}))
 
     def _orders(self, request: Request) -> Json:
-        self._kraken.advance()
+        self._advance_faces()
         seeded = parse_qs(request.query).get("seeded", ["0"])[-1] in ("1", "true")
         return {"orders": order_rows(self.exchange, seeded=seeded)}
 
     def _requests(self, _request: Request) -> Json:
-        self._kraken.advance()
+        self._advance_faces()
         return {"requests": self.exchange.state.requests}
 
     def _faults(self, _request: Request) -> Json:
@@ -109,8 +142,10 @@ class ControlFace:
     def _add_fault(self, request: Request) -> Json:
         fault = read_fault(_json(request))
         self.exchange.plan.add(fault, self.exchange.driver_ns())
-        if fault.fault == "stream_cut" and fault.venue == self._kraken.name and not fault.after:
-            self._kraken.cut_streams()
+        if fault.fault == "stream_cut" and fault.type is None and not fault.after:
+            for face in self._faces:
+                if face.name == fault.venue:
+                    face.cut_streams()
         return {"faults": self.exchange.plan.rows()}
 
     def _clear_faults(self, _request: Request) -> Json:
@@ -133,10 +168,10 @@ class ControlFace:
             raise ControlRefused(f"advance_seconds must be a number, not {seconds!r}")
         if not 0 <= seconds <= MAX_ADVANCE_SECONDS:
             raise ControlRefused("advance_seconds must lie between 0 and ten years")
-        self._kraken.advance()
+        self._advance_faces()
         self.exchange.state.advance_ns += int(seconds * NS)
         self.exchange.touch()
-        self._kraken.advance()
+        self._advance_faces()
         return self._clock(request)
 
     def _profiles(self, request: Request) -> Json:

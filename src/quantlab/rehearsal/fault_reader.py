@@ -9,9 +9,19 @@ from typing import Final
 from msgspec.structs import replace
 
 from quantlab.rehearsal.faults import KINDS, NS, STANDING, Fault
+from quantlab.rehearsal.hyperliquid_knobs import check_knobs
 
 _KEYS: Final = frozenset({"venue", "path", "type", "fault", "count", "after", "value"})
-_MODES: Final = frozenset({"online", "maintenance", "cancel_only", "post_only", "limit_only"})
+_MODES: Final = {
+    "kraken": frozenset({"online", "maintenance", "cancel_only", "post_only", "limit_only"}),
+    "hyperliquid": frozenset({"online", "post_only"}),
+}
+_DEFAULT_ERRORS: Final = {"kraken": "EService:Unavailable", "hyperliquid": "Internal error"}
+_ONE_VENUE: Final = {
+    "nonce_window": "kraken", "limits": "hyperliquid", "rules": "hyperliquid",
+    "agent_removed": "hyperliquid", "nonce_forgotten": "hyperliquid",
+}  # fmt: skip
+"""Faults that only one venue has."""
 
 
 class FaultRefused(ValueError):
@@ -35,6 +45,8 @@ def read_fault(data: object) -> Fault:
     venue = data.get("venue")
     if venue not in ("kraken", "hyperliquid"):
         raise FaultRefused(f"venue must be 'kraken' or 'hyperliquid', not {venue!r}")
+    if _ONE_VENUE.get(str(name), venue) != venue:
+        raise FaultRefused(f"{name} is a fault of {_ONE_VENUE[str(name)]} alone")
     path = data.get("path", "*")
     kind = data.get("type")
     if not isinstance(path, str) or not (kind is None or isinstance(kind, str)):
@@ -100,6 +112,30 @@ def _needed_span(fault: Fault, value: object) -> Fault:
     return replace(fault, span_ns=_span_ns(value))
 
 
+def _delay(fault: Fault, value: object) -> Fault:
+    if not isinstance(value, dict):
+        return _needed_span(fault, value)
+    if fault.venue != "hyperliquid":
+        raise FaultRefused("value of delay is a number of seconds")
+    fields = _fields(value, {"seconds", "after_accept"})
+    accept = _flag(fields.get("after_accept", False), "after_accept")
+    return replace(_needed_span(fault, fields.get("seconds")), after_accept=accept)
+
+
+def _agent_removed(fault: Fault, value: object) -> Fault:
+    if value not in (None, "removed", "replaced"):
+        raise FaultRefused(f"value of agent_removed is 'removed' or 'replaced', not {value!r}")
+    return replace(fault, text=str(value or "removed"))
+
+
+def _knobs(fault: Fault, value: object) -> Fault:
+    try:
+        check_knobs(fault.fault, value)
+    except ValueError as error:
+        raise FaultRefused(str(error)) from error
+    return fault
+
+
 def _skew(fault: Fault, value: object) -> Fault:
     return replace(fault, span_ns=_span_ns(0 if value is None else value, negative=True))
 
@@ -131,8 +167,9 @@ def _truncate(fault: Fault, value: object) -> Fault:
 
 
 def _system_status(fault: Fault, value: object) -> Fault:
-    if value not in _MODES:
-        raise FaultRefused(f"value of system_status is one of {sorted(_MODES)}, not {value!r}")
+    modes = _MODES[fault.venue]
+    if value not in modes:
+        raise FaultRefused(f"value of system_status is one of {sorted(modes)}, not {value!r}")
     return replace(fault, text=str(value))
 
 
@@ -151,14 +188,16 @@ def _http_error(fault: Fault, value: object) -> Fault:
 
 
 def _api_error(fault: Fault, value: object) -> Fault:
-    fields = _fields(value, {"error", "after_accept"})
+    allowed = {"error", "after_accept"} | ({"per_order"} if fault.venue == "hyperliquid" else set())
+    fields = _fields(value, allowed)
     error = fields.get("error") if isinstance(value, dict) else value
     if error is None:
-        error = "EService:Unavailable"
+        error = _DEFAULT_ERRORS[fault.venue]
     if not isinstance(error, str) or not error:
         raise FaultRefused(f"value of api_error is the error text, not {error!r}")
     accept = _flag(fields.get("after_accept", False), "after_accept")
-    return replace(fault, text=error, after_accept=accept)
+    per_order = _flag(fields.get("per_order", False), "per_order")
+    return replace(fault, text=error, after_accept=accept, per_order=per_order)
 
 
 def _partial_fill(fault: Fault, value: object) -> Fault:
@@ -177,7 +216,7 @@ def _partial_fill(fault: Fault, value: object) -> Fault:
 
 
 _READERS: Final[dict[str, Callable[[Fault, object], Fault]]] = {
-    "delay": _needed_span,
+    "delay": _delay,
     "late": _needed_span,
     "clock_skew": _skew,
     "stale_reads": _stale_reads,
@@ -189,5 +228,8 @@ _READERS: Final[dict[str, Callable[[Fault, object], Fault]]] = {
     "partial_fill": _partial_fill,
     "system_status": _system_status,
     "nonce_window": _nonce_window,
+    "agent_removed": _agent_removed,
+    "limits": _knobs,
+    "rules": _knobs,
 }
 """How the value of each fault is read; the others take none."""

@@ -22,7 +22,8 @@ TERMINAL: Final = frozenset({
 """Faults that decide the fate of one request; at most one of them meets a request."""
 
 STANDING: Final = frozenset({
-    "stale_reads", "clock_skew", "refuse_connect", "system_status", "nonce_window",
+    "stale_reads", "clock_skew", "refuse_connect", "system_status", "nonce_window", "limits", "rules",
+    "agent_removed", "nonce_forgotten",
 })  # fmt: skip
 """Faults that describe a condition: without `count` they last until they are cleared."""
 
@@ -48,6 +49,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     """Error string, way of cutting, system mode, or what becomes of the rest of an order."""
     after_accept: bool = False
+    per_order: bool = False
+    """`api_error`: the text stands in the status of one order instead of the whole answer."""
     fraction: Decimal = Decimal("0.5")
     once_answered: str = ""
     """`refuse_connect`: the listener closes only after an answer to this path."""
@@ -96,6 +99,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """The faults that one request meets."""
 
     delay_ns: int = 0
+    answer_delay_ns: int = 0
+    """Time between carrying the request out and answering it."""
     terminal: Fault | None = None
     stale_ns: int = 0
 
@@ -143,26 +148,41 @@ class FaultPlan:
 
     def claim(self, venue: str, path: str, kind: str | None) -> Claim:
         """Take the faults that this request meets: delays, one fate, and staleness."""
-        delay_ns = stale_ns = 0
+        delay_ns = answer_delay_ns = stale_ns = 0
         terminal: Fault | None = None
         for armed in self._armed:
             fault = armed.fault
             if not fault.matches(venue, path, kind):
                 continue
             if fault.fault == "delay" and armed.spend():
-                delay_ns += fault.span_ns
+                if fault.after_accept:
+                    answer_delay_ns += fault.span_ns
+                else:
+                    delay_ns += fault.span_ns
             elif fault.fault == "stale_reads" and armed.spend():
                 stale_ns = max(stale_ns, fault.span_ns)
             elif fault.fault in TERMINAL and terminal is None and armed.spend():
                 terminal = fault
         self._drop_used()
-        return Claim(delay_ns=delay_ns, terminal=terminal, stale_ns=stale_ns)
+        return Claim(
+            delay_ns=delay_ns, answer_delay_ns=answer_delay_ns, terminal=terminal, stale_ns=stale_ns
+        )  # fmt: skip
 
-    def take(self, name: str, venue: str, path: str, kind: str | None = None) -> Fault | None:
-        """Take the first fault of one name that meets this request or connection."""
+    def take(self, name: str, venue: str, path: str, kind: str | None = None, *, typed: bool = False) -> Fault | None:
+        """Take the first fault of one name that meets this request or connection.
+
+        Args:
+            name: The fault's name.
+            venue: The venue that is met.
+            path: The path that is met.
+            kind: The variant of the request.
+            typed: Take only a fault that names a variant.
+        """
         taken = None
         for armed in self._armed:
             wanted = armed.fault.fault == name and armed.fault.matches(venue, path, kind)
+            if typed and armed.fault.type is None:
+                continue
             if wanted and armed.spend():
                 taken = armed.fault
                 break
@@ -175,6 +195,19 @@ class FaultPlan:
             if armed.fault.fault == name and armed.fault.venue == venue:
                 return armed.fault
         return None
+
+    def condition(self, name: str, venue: str, path: str, kind: str | None) -> bool:
+        """Tell whether a condition holds for this request, without counting."""
+        return any(a.fault.fault == name and a.fault.matches(venue, path, kind) for a in self._armed)
+
+    def settings(self, name: str, venue: str) -> Json:
+        """Merge the objects of all standing faults of one name; a later one wins key by key."""
+        merged: Json = {}
+        for armed in self._armed:
+            value = armed.fault.value
+            if armed.fault.fault == name and armed.fault.venue == venue and isinstance(value, dict):
+                merged |= value
+        return merged
 
     def connection_opened(self, venue: str) -> None:
         """Count an accepted connection towards `after` of `refuse_connect`."""

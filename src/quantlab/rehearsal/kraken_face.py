@@ -66,7 +66,7 @@ class KrakenFace:
     def advance(self) -> None:
         """Carry out what time has brought: held requests, fills, expiry; then tell the streams."""
         state = self.exchange.state
-        due = [h for h in state.held if h.due_ns <= self.exchange.now_ns]
+        due = [h for h in state.held if h.venue == VENUE and h.due_ns <= self.exchange.now_ns]
         for held in sorted(due, key=lambda h: h.due_ns):
             state.held.remove(held)
             self._process_held(held)

@@ -61,6 +61,7 @@ class Hub:
     def __init__(self, exchange: Exchange, path: Path) -> None:
         self.exchange = exchange
         self.kraken = KrakenFace(exchange)
+        self.hyperliquid = HyperliquidFace(exchange)
         self.peers: list[Peer] = []
         self.listeners: list[Listener] = []
         self._path = path
@@ -92,6 +93,7 @@ class Hub:
 
     def _tick(self) -> None:
         self.kraken.advance()
+        self.hyperliquid.advance()
         for peer in list(self.peers):
             peer.machine.tick()
 
@@ -255,9 +257,9 @@ async def _serve(
     options: ServeOptions, exchange: Exchange, folder: Path, context: ssl.SSLContext | None
 ) -> int:
     hub = Hub(exchange, folder / STATE_FILE)
-    control = ControlFace(exchange, hub.kraken)
+    control = ControlFace(exchange, hub.kraken, hub.hyperliquid)
     kraken = Listener(hub, hub.kraken, options.kraken_port, context)
-    hyperliquid = Listener(hub, HyperliquidFace(exchange), options.hyperliquid_port, context)
+    hyperliquid = Listener(hub, hub.hyperliquid, options.hyperliquid_port, context)
     commands = Listener(hub, control, options.control_port, None)
     hub.listeners = [kraken, hyperliquid, commands]
     for listener in hub.listeners:

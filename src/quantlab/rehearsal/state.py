@@ -7,6 +7,7 @@ import hashlib
 
 import msgspec
 
+from quantlab.rehearsal.hyperliquid_book import HyperliquidState
 from quantlab.rehearsal.kraken_book import Account, KeyState, StreamToken
 
 FORMAT = 1
@@ -30,6 +31,7 @@ class RequestRow(msgspec.Struct, kw_only=True):
 class HeldRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request that the exchange will process later (fault `late`)."""
 
+    venue: str = "kraken"
     due_ns: int
     """Exchange time at which it is processed."""
     path: str
@@ -55,6 +57,7 @@ class State(msgspec.Struct, kw_only=True):
     tokens: dict[str, StreamToken] = msgspec.field(default_factory=dict)
     requests: list[RequestRow] = msgspec.field(default_factory=list)
     held: list[HeldRequest] = msgspec.field(default_factory=list)
+    hyperliquid: HyperliquidState = msgspec.field(default_factory=HyperliquidState)
 
     def next_number(self) -> int:
         """Return the next serial number."""

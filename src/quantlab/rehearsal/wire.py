@@ -113,7 +113,8 @@ class Malformed(Exception):
 
 REASONS = {
     200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
-    413: "Payload Too Large", 429: "Too Many Requests", 500: "Internal Server Error",
+    413: "Payload Too Large", 415: "Unsupported Media Type", 422: "Unprocessable Entity",
+    429: "Too Many Requests", 500: "Internal Server Error",
     501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable",
     504: "Gateway Time-out", 520: "Web Server Returned an Unknown Error",
     521: "Web Server Is Down", 522: "Connection Timed Out", 524: "A Timeout Occurred",

@@ -45,7 +45,7 @@ def run(desk: Desk, request: Request) -> Result:
     desk.environment  # noqa: B018 - refuses when none is set
     with desk.write(request.session) as writer:
         standing = desk.require_verified(writer.session)
-        plan_sha256 = require_state(standing, writer.session, "approve")
+        reviewed = require_state(standing, writer.session, "approve")
         now = desk.clock.now()
         if standing.approval is not None and now <= parse_rfc3339(standing.approval.body.expires_at):
             message = "This session is approved already; an approval is given once. Revoke it to take it back."
@@ -59,13 +59,11 @@ def run(desk: Desk, request: Request) -> Result:
         if desk.policy.require_signed_approvals:
             message = "The policy asks for signed approvals, and this version can not verify a signature."
             raise Denied(message, code="signature_required", measured="asserted name", limit="signature")
-        if standing.validation is None or standing.plan is None:  # pragma: no cover - the state says otherwise
-            raise Denied("There is no validation.", code="no_validation")
         record = desk.append(
             writer,
             Approval(
-                plan_sha256=plan_sha256,
-                validation_sha256=standing.validation.sha256,
+                plan_sha256=reviewed.plan_sha256,
+                validation_sha256=reviewed.validation.sha256,
                 reviewer=reviewer,
                 note=(request.note or "").strip(),
                 basis="reviewed",
@@ -75,14 +73,14 @@ def run(desk: Desk, request: Request) -> Result:
             ),
             actor=reviewer,
         )
-        remember_intent(desk, writer.session.folder, standing.plan, expires_at=record.body.expires_at)
+        remember_intent(desk, writer.session.folder, reviewed.plan, expires_at=record.body.expires_at)
         return desk.result(
             "done",
             f"Approved by {reviewer}. The name is asserted, not proven.",
             session=writer.session,
             data=record.body,
             facts=(
-                Fact(label="Plan digest", value=plan_sha256),
+                Fact(label="Plan digest", value=reviewed.plan_sha256),
                 Fact(label="Approval runs out", value=record.body.expires_at),
             ),
             artifacts=artifact_paths(writer.session, record),

@@ -11,12 +11,12 @@ import msgspec
 
 from quantlab.evidence.records import Bundle
 from quantlab.kernel.canonical import sha256_hex
-from quantlab.kernel.errors import Denied
+from quantlab.kernel.errors import Unverified
 from quantlab.kernel.result import Fact, Result
 from quantlab.model.order import plan_digest
 from quantlab.rungs.checks import all_passed, lifetime_check
 from quantlab.rungs.desk import Desk, artifact_paths, policy_unchanged, refusals_of
-from quantlab.rungs.reviewing import require_state
+from quantlab.rungs.reviewing import require_approval, require_state
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,10 +35,17 @@ def run(desk: Desk, request: Request) -> Result:
     desk.environment  # noqa: B018 - refuses when none is set
     with desk.write(request.session) as writer:
         standing = desk.require_verified(writer.session)
-        plan_sha256 = require_state(standing, writer.session, "bundle")
-        approval, validation, plan = standing.approval, standing.validation, standing.plan
-        if approval is None or validation is None or plan is None:  # pragma: no cover - the state says otherwise
-            raise Denied("This session is not approved.", code="bundle_not_allowed")
+        reviewed = require_state(standing, writer.session, "bundle")
+        approval = require_approval(standing, writer.session, "bundle")
+        plan, plan_sha256 = reviewed.plan, reviewed.plan_sha256
+        if plan_digest(plan) != plan_sha256:
+            raise Unverified(
+                "The plan in this session is not the one that its digest names. Nothing was sent.",
+                code="plan_digest",
+                measured=plan_digest(plan),
+                limit=plan_sha256,
+                session_id=writer.session.session_id,
+            )
         checks = (
             lifetime_check(
                 "approval_lifetime",
@@ -48,7 +55,7 @@ def run(desk: Desk, request: Request) -> Result:
             ),
             policy_unchanged(desk, plan.policy_sha256),
         )
-        if not all_passed(checks) or plan_digest(plan) != plan_sha256:
+        if not all_passed(checks):
             return desk.result(
                 "denied",
                 "Not bundled. Nothing was written or sent.",
@@ -59,11 +66,11 @@ def run(desk: Desk, request: Request) -> Result:
             writer,
             Bundle(
                 plan_sha256=plan_sha256,
-                validation_sha256=validation.sha256,
+                validation_sha256=reviewed.validation.sha256,
                 approval_sha256=approval.sha256,
                 order_text=plan.order_text,
                 order_text_sha256=sha256_hex(plan.order_text.encode()),
-                ticket=validation.body.ticket,
+                ticket=reviewed.validation.body.ticket,
             ),
         )
         return desk.result(

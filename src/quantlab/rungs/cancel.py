@@ -16,8 +16,9 @@ import msgspec
 
 from quantlab.evidence.chain import Record
 from quantlab.evidence.records import CancelAttempt, CancelResponse, Reconciliation, StatusReport, Supervision
+from quantlab.kernel import canonical
 from quantlab.kernel.clock import parse_rfc3339
-from quantlab.kernel.errors import Denied
+from quantlab.kernel.errors import Busy, Denied, QuantLabFault
 from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.model.execution import TERMINAL_STATES, CancelAnswer
 from quantlab.model.recorded import OrderEvidence
@@ -66,22 +67,36 @@ def run(desk: Desk, request: Request) -> Result:
         effects: OrderEffects = desk.side.effects()
         attempt, answer = _send(desk, session, request, basis=basis, reviewer=reviewer, effects=effects)
         order, failure = _read_back(desk, session)
-        record = keep(
-            desk,
-            session,
-            CancelResponse(
-                plan_sha256=session.sought.plan_sha256,
-                cancel_attempt_sha256=attempt.sha256,
-                outcome=answer.outcome,
-                venue_errors=answer.errors,
-                rule=answer.rule,
-                reached=answer.reached,
-                order=order,
-                read_failure=failure,
-                exchanges=desk.take_exchanges(),
-            ),
+        body = CancelResponse(
+            plan_sha256=session.sought.plan_sha256,
+            cancel_attempt_sha256=attempt.sha256,
+            outcome=answer.outcome,
+            venue_errors=answer.errors,
+            rule=answer.rule,
+            reached=answer.reached,
+            order=order,
+            read_failure=failure,
+            exchanges=desk.take_exchanges(),
         )
+        try:
+            record = keep(desk, session, body)
+        except QuantLabFault as fault:
+            return _lost(desk, session, body, fault)
         return _report(desk, session, record, answer)
+
+
+def _lost(desk: Desk, session: OpenedSession, body: CancelResponse, fault: QuantLabFault) -> Result:
+    """Return the result of a cancel whose answer could not be written: it was sent, so it is printed whole."""
+    text = canonical.encode(body).decode()
+    folder = str(session.writer.session.folder)
+    return desk.result(
+        "unknown",
+        f"The cancel's answer could not be written ({fault.message}) Keep this text: {text}",
+        session=session.writer.session,
+        data=body,
+        refusals=fault.refusals,
+        next_hint=NextStep(why="prove the order's state by reading it", verb="status", arguments=(folder,)),
+    )
 
 
 def _require_fresh_look(desk: Desk, session: OpenedSession, request: Request) -> Record[Any]:
@@ -167,7 +182,8 @@ def _send(
             answer = effects.cancel(prepared, writer.receipt(attempt))
         except KeyboardInterrupt:
             answer = _INTERRUPTED
-        writer.free_reserve()
+        finally:
+            writer.free_reserve()
         return attempt, answer
 
 
@@ -176,14 +192,17 @@ def _read_back(desk: Desk, session: OpenedSession) -> tuple[OrderEvidence | None
     order: OrderEvidence | None = None
     failure: str | None = None
     for number in range(READ_BACK_TRIES):
-        if number:
-            desk.clock.sleep_ms(READ_BACK_PAUSE_MS)
         try:
+            if number:
+                desk.clock.sleep_ms(READ_BACK_PAUSE_MS)
             order = read_known_order(desk, session.standing, session.sought) or order
             failure = None
-        except VenueReadFailed as fault:
+        except (VenueReadFailed, Busy) as fault:
             failure = fault.message
             continue
+        except KeyboardInterrupt:
+            failure = "interrupted by the operator while reading the order back"
+            break
         if order is not None and order.state in TERMINAL_STATES:
             break
     return order, failure

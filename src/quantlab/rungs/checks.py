@@ -311,10 +311,9 @@ def drift_check(plan: Plan, quote: Quote, policy: Policy) -> Check:
 
 def promotion_check(promotion: Promotion, policy: Policy) -> Check:
     """Check that the order says why it deserves real money, where the policy demands it."""
-    given = promotion.source == "paper_session" or (promotion.source == "rationale" and not policy.require_promotion)
     return one_check(
         "promotion",
-        given or not policy.require_promotion,
+        promotion.source == "paper_session" or not policy.require_promotion,
         promotion.source,
         "a promoted paper session" if policy.require_promotion else "not required",
         "The policy demands a promoted paper session for every order.",

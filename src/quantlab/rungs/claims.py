@@ -10,15 +10,16 @@ from quantlab.evidence.records import Incident, SubmitResponse
 from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel.clock import parse_rfc3339
 from quantlab.kernel.errors import QuantLabFault
-from quantlab.model.lifecycle import UNRESOLVED, VALIDATE_INCIDENT
+from quantlab.model.lifecycle import VALIDATE_INCIDENT
 from quantlab.model.order import Plan, intent_digest, plan_digest
 from quantlab.model.recorded import Check
 from quantlab.rungs.desk import Desk
-from quantlab.storage.ledger import Interlock, LiveIntent, SendState, now_expired
+from quantlab.storage.ledger import Interlock, LiveIntent, SendState, Sent, now_expired
 from quantlab.storage.reader import read_session
 from quantlab.storage.writer import SessionWriter
 
 LATE_FIND: Final = "late_find"
+FREED_BY_PERSON: Final = "interlock_freed_by_person"
 _DID_NOT_LAND: Final = frozenset({"not_landed", "rejected", "never_sent", "decided_not_landed"})
 
 
@@ -74,22 +75,38 @@ def free_own_dead_claim(desk: Desk, writer: SessionWriter, holder: Interlock) ->
     if not session.verifies or session.empty:
         return False
     desk.require_newest(session)
-    standing = standing_of(session.chain)
-    if standing.state in UNRESOLVED:
-        return False
     sent = desk.ledger.sent(holder.plan_sha256)
+    if sent is not None and record_dead_send(desk, writer, sent):
+        return True
+    standing = standing_of(session.chain)
+    if standing.unresolved:
+        return False
     if sent is None:
         _record_incident(desk, writer, standing)
         desk.ledger.release_interlock(holder.account_key, holder.session_id)
         return True
-    if standing.attempt is None and standing.response is None:
-        body = never_sent_body(
-            holder.plan_sha256, "The command ended before its attempt was durable: no byte was sent."
-        )
-        desk.append(writer, body)
-        settle(desk, standing_of(writer.session.chain))
-        return True
     settle(desk, standing)
+    return not _held_late(standing)
+
+
+def record_dead_send(desk: Desk, writer: SessionWriter, sent: Sent) -> bool:
+    """Record that a spent plan was never sent, where that is certain; return whether it was.
+
+    Certain when no attempt became durable, or when the ledger remembers it of an attempt whose outcome the disk
+    could not take.
+    """
+    standing = standing_of(writer.session.chain)
+    attempt = standing.attempt
+    if standing.response is not None or (attempt is not None and sent.state != "never_sent"):
+        return False
+    message = (
+        "The command ended before its attempt was durable: no byte was sent."
+        if attempt is None
+        else "The ledger remembers that no byte was sent; the disk could not take it then."
+    )
+    body = never_sent_body(sent.plan_sha256, message, attempt_sha256=attempt.sha256 if attempt else None)
+    desk.append(writer, body)
+    settle(desk, standing_of(writer.session.chain))
     return True
 
 
@@ -119,19 +136,26 @@ def settle(desk: Desk, standing: Standing) -> None:
         "never_sent": "never_sent",
     }
     outcome = standing.outcome or "unknown"
-    # A late find may mean two orders: its interlock waits for a person, not for the next read.
-    late = any(one.body.code == LATE_FIND for one in standing.incidents)
+    late = _held_late(standing)
     desk.ledger.settle(
         standing.plan_sha256,
         state=states.get(outcome, "unknown"),
         resolution=standing.state if standing.resolution == "decided" else standing.resolution,
         free_interlock=not standing.unresolved and not late,
     )
+    if late and desk.ledger.sent(standing.plan_sha256) is not None:
+        desk.ledger.retake_interlock(standing.plan_sha256, claimed_at=desk.now_text())
+
+
+def _held_late(standing: Standing) -> bool:
+    """Return whether a late find keeps the account: it may mean two orders, and waits for a person."""
+    codes = [one.body.code for one in standing.incidents if one.body.code in {LATE_FIND, FREED_BY_PERSON}]
+    return bool(codes) and codes[-1] == LATE_FIND
 
 
 def hold_for_incident(desk: Desk, writer: SessionWriter, plan: Plan | None, details: tuple[str, ...]) -> None:
     """Record that a validate-only request was answered with an order id, and hold the account for it."""
-    if plan is None:  # pragma: no cover - an answer needs a plan
+    if plan is None:
         return
     plan_sha256 = plan_digest(plan)
     desk.append(

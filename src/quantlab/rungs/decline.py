@@ -37,8 +37,8 @@ def run(desk: Desk, request: Request) -> Result:
     desk.environment  # noqa: B018 - refuses when none is set
     with desk.write(request.session) as writer:
         standing = desk.require_verified(writer.session)
-        plan_sha256 = require_state(standing, writer.session, "decline")
-        body = Decline(plan_sha256=plan_sha256, reviewer=reviewer, note=note)
+        reviewed = require_state(standing, writer.session, "decline")
+        body = Decline(plan_sha256=reviewed.plan_sha256, reviewer=reviewer, note=note)
         record = desk.append(writer, body, actor=reviewer)
         desk.ledger.end_intent(writer.session.session_id, state="declined")
         return desk.result(

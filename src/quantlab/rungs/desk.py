@@ -279,7 +279,7 @@ class Desk:
                 f"this one is {environment}. Nothing was sent."
             )
             raise Denied(message, code="session_environment", measured=session.environment, limit=environment)
-        known = set(self.corridor.names.values())
+        known = {*self.corridor.names.values(), *self.corridor.further_names}
         foreign = next((record for record in session.chain.records if record.name not in known), None)
         if foreign is not None:
             message = f"{session.folder} is no session of the {self.corridor.venue} corridor."

@@ -119,6 +119,10 @@ def _facts(body: FillSummary) -> tuple[Fact, ...]:
         return ()
     return (
         Fact(label="Cost", value=f"{body.cost_quote}"),
-        Fact(label="Fees", value=", ".join(f"{amount} {asset}" for asset, amount in body.fees) or "none"),
+        Fact(label="Fees", value=", ".join(_fee(*one) for one in body.fees) or "none"),
         Fact(label="Sum equals the order", value="yes" if body.complete else "no"),
     )
+
+
+def _fee(asset: str, amount: str) -> str:
+    return f"{amount} (the venue names no asset)" if asset == "?" else f"{amount} {asset}"

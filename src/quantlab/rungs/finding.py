@@ -164,7 +164,7 @@ def read_known_order(desk: Desk, standing: Standing, sought: Sought) -> OrderEvi
     if collector.failures:
         raise VenueReadFailed(collector.failures[0], kind="no_answer", errors=tuple(collector.failures))
     found = _with_orders(_pass(desk, sought, collector, orders=(), online=None), sought, orders)
-    return found.matches[-1] if found.matches and not found.mismatches else None
+    return found.matches[0] if len(found.matches) == 1 and not found.mismatches else None
 
 
 def note_incident(desk: Desk, writer: SessionWriter, *, plan_sha256: str, code: str, message: str) -> None:

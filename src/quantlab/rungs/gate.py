@@ -11,12 +11,13 @@ from pathlib import Path
 
 import msgspec
 
-from quantlab.evidence.records import Gate
-from quantlab.evidence.standing import Standing
+from quantlab.evidence.chain import Record
+from quantlab.evidence.records import Approval, Bundle, Gate
 from quantlab.kernel.clock import rfc3339
 from quantlab.kernel.errors import Denied
 from quantlab.kernel.result import Fact, Refusal, Result
 from quantlab.model.execution import DryCheck
+from quantlab.model.order import Plan
 from quantlab.model.recorded import Check
 from quantlab.rungs.checks import all_passed, expiry, one_check
 from quantlab.rungs.claims import hold_for_incident
@@ -29,6 +30,16 @@ from quantlab.storage.writer import SessionWriter
 from quantlab.venues.port import VenueReadFailed
 
 VALIDATE_DEADLINE_SECONDS = 10
+
+
+class _Bundled(msgspec.Struct, frozen=True, kw_only=True):
+    """A bundled session as the gate found it, and who passes it with what note."""
+
+    plan: Plan
+    bundle: Record[Bundle]
+    approval: Record[Approval]
+    reviewer: str
+    note: str
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,27 +76,32 @@ def run(desk: Desk, request: Request) -> Result:
         if standing.plan is None or standing.bundle is None or standing.approval is None:
             message = "The bundle is older than the approval: bundle again. Nothing was sent."
             raise Denied(message, code="bundle_outdated", session_id=writer.session.session_id)
+        bundled = _Bundled(
+            plan=standing.plan,
+            bundle=standing.bundle,
+            approval=standing.approval,
+            reviewer=reviewer,
+            note=(request.note or "").strip(),
+        )
         desk.progress("gate: every check once more")
         try:
-            outlook = read_outlook(desk, standing.plan.symbol)
+            outlook = read_outlook(desk, bundled.plan.symbol)
         except VenueReadFailed as failure:
             return _unreadable(desk, writer, failure)
         checks = (
             *reviewer_checks(desk, standing, reviewer),
             *repeated_checks(desk, standing, outlook, root=writer.session.folder.parent),
         )
-        answer = _ask(desk, standing, outlook) if all_passed(checks) else None
+        answer = _ask(desk, bundled.plan, outlook) if all_passed(checks) else None
         if answer is not None:
             checks = (*checks, *_answer_checks(answer))
-        return _record(desk, writer, standing, request, reviewer=reviewer, checks=checks, answer=answer)
+        return _record(desk, writer, bundled, checks=checks, answer=answer)
 
 
-def _ask(desk: Desk, standing: Standing, outlook: Outlook) -> DryCheck | None:
-    if standing.plan is None:  # pragma: no cover - the caller has one
-        return None
+def _ask(desk: Desk, plan: Plan, outlook: Outlook) -> DryCheck:
     desk.progress("gate: the venue checks the order once more, without effect")
     deadline_at = expiry(outlook.time.venue_at, VALIDATE_DEADLINE_SECONDS)
-    return desk.reads.check_order(standing.plan, deadline_at=deadline_at)
+    return desk.reads.check_order(plan, deadline_at=deadline_at)
 
 
 def _answer_checks(answer: DryCheck) -> tuple[Check, ...]:
@@ -110,25 +126,21 @@ def _answer_checks(answer: DryCheck) -> tuple[Check, ...]:
 def _record(
     desk: Desk,
     writer: SessionWriter,
-    standing: Standing,
-    request: Request,
+    bundled: _Bundled,
     *,
-    reviewer: str,
     checks: tuple[Check, ...],
     answer: DryCheck | None,
 ) -> Result:
-    if standing.bundle is None or standing.approval is None:  # pragma: no cover - the caller checked
-        raise Denied("This session is not bundled.", code="gate_not_allowed")
     allowed = all_passed(checks)
     now = desk.clock.now()
     record = desk.append(
         writer,
         Gate(
-            plan_sha256=standing.bundle.body.plan_sha256,
-            bundle_sha256=standing.bundle.sha256,
-            approval_sha256=standing.approval.sha256,
-            reviewer=reviewer,
-            note=(request.note or "").strip(),
+            plan_sha256=bundled.bundle.body.plan_sha256,
+            bundle_sha256=bundled.bundle.sha256,
+            approval_sha256=bundled.approval.sha256,
+            reviewer=bundled.reviewer,
+            note=bundled.note,
             gate_allowed=allowed,
             expires_at=rfc3339(expiry(now, desk.policy.gate_lifetime_seconds)),
             checks=checks,
@@ -136,10 +148,10 @@ def _record(
             venue_errors=answer.errors if answer else (),
             exchanges=desk.take_exchanges(),
         ),
-        actor=reviewer,
+        actor=bundled.reviewer,
     )
     if answer is not None and answer.verdict == "incident":
-        hold_for_incident(desk, writer, standing.plan, answer.errors)
+        hold_for_incident(desk, writer, bundled.plan, answer.errors)
     refusals = refusals_of(checks)
     return desk.result(
         _outcome(allowed=allowed, answer=answer),
@@ -152,9 +164,7 @@ def _record(
         ),
         refusals=refusals,
         artifacts=artifact_paths(writer.session, record),
-        next_hint=mending_step(
-            desk, refusals, writer.session, identity=standing.plan.account_identity if standing.plan else None
-        ),
+        next_hint=mending_step(desk, refusals, writer.session, identity=bundled.plan.account_identity),
     )
 
 

@@ -5,7 +5,6 @@ Reads and cancel go on. Either of the two places halts; resume clears both.
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +14,9 @@ from quantlab.kernel.errors import Denied
 from quantlab.kernel.result import Fact, NextStep, Result
 from quantlab.rungs.checks import halt_file
 from quantlab.rungs.desk import Desk, required_text
-from quantlab.storage.durable import make_folders, replace_file, storage_faults
+from quantlab.storage.durable import make_folders, replace_file
 from quantlab.storage.ledger import Halt
+from quantlab.storage.snapshots import remove_file
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +56,7 @@ def run(desk: Desk, request: Request) -> Result:
     if desk.ledger.halt() is None and desk.disk.kind(file) is None:
         raise Denied("There is no halt to clear.", code="not_halted", measured="not set", limit="set")
     desk.ledger.set_halt(None)
-    with storage_faults(file), contextlib.suppress(FileNotFoundError):
-        desk.disk.unlink(file)
+    remove_file(desk.disk, file)
     return desk.result(
         "done",
         f"Resumed by {reviewer}: {reason}",

@@ -15,7 +15,7 @@ from quantlab.evidence.records import Incident
 from quantlab.evidence.standing import standing_of
 from quantlab.kernel.errors import Denied, QuantLabFault
 from quantlab.kernel.result import Fact, NextStep, Result
-from quantlab.rungs.claims import LATE_FIND
+from quantlab.rungs.claims import FREED_BY_PERSON, LATE_FIND
 from quantlab.rungs.desk import Desk, required_text
 from quantlab.storage.ledger import Interlock
 from quantlab.storage.reader import read_session
@@ -108,7 +108,7 @@ def _note(desk: Desk, lock: Interlock, *, reviewer: str, reason: str) -> bool:
                 writer,
                 Incident(
                     plan_sha256=lock.plan_sha256,
-                    code="interlock_freed_by_person",
+                    code=FREED_BY_PERSON,
                     message=f"{reviewer} freed the account's interlock: {reason}",
                     details=(),
                 ),

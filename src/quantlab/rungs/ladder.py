@@ -43,6 +43,8 @@ class Corridor(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     default_root: str
     names: dict[type[Body], str]
+    further_names: frozenset[str] = frozenset()
+    """Names of records that share a body type with another."""
 
 
 KRAKEN: Final = Corridor(
@@ -70,6 +72,7 @@ KRAKEN: Final = Corridor(
         AccountReadiness: "kraken_account_readiness",
         Readiness: "broker_evidence_readiness",
     },
+    further_names=frozenset({"kraken_auth_preflight"}),
 )
 
 CORRIDORS: Final[dict[str, Corridor]] = {KRAKEN.venue: KRAKEN}

@@ -11,6 +11,7 @@ import msgspec
 
 from quantlab.kernel import canonical
 from quantlab.kernel.clock import age_text, parse_rfc3339
+from quantlab.kernel.errors import StorageFault, Unverified
 from quantlab.kernel.result import Fact, NextStep, Result
 from quantlab.rungs.checks import halt_file
 from quantlab.rungs.desk import Desk
@@ -62,11 +63,12 @@ def run(desk: Desk, request: Request) -> Result:
 
 def overview_of(desk: Desk, root: Path) -> Overview:
     """Return a root as it stands, with the ledger's interlocks of this corridor and the halt."""
-    seen = look_over(desk.disk, root)
+    seen = tuple(_remembered(desk, one) for one in look_over(desk.disk, root))
     environments = {one.session.environment for one in seen if one.session is not None and one.session.environment}
     bound = environments.pop() if len(environments) == 1 else None
     file = halt_file(root)
-    prefix = f"{desk.corridor.venue}:{bound}:" if bound else f"{desk.corridor.venue}:"
+    named = bound or desk.settings.environment
+    prefix = f"{desk.corridor.venue}:{named}:" if named else f"{desk.corridor.venue}:"
     return Overview(
         root=root,
         generated_at=desk.now_text(),
@@ -76,6 +78,17 @@ def overview_of(desk: Desk, root: Path) -> Overview:
         halt=desk.ledger.halt(),
         halt_file=file if desk.disk.kind(file) is not None else None,
     )
+
+
+def _remembered(desk: Desk, seen: Seen) -> Seen:
+    """Return a session with what the ledger remembers of it: a shortened one must not look whole."""
+    if seen.session is None or not seen.session.verifies:
+        return seen
+    try:
+        desk.require_newest(seen.session)
+    except Unverified as fault:
+        return msgspec.structs.replace(seen, outdated=fault.message)
+    return seen
 
 
 def _list(desk: Desk, overview: Overview) -> Result:
@@ -123,19 +136,19 @@ def _index(desk: Desk, overview: Overview) -> Result:
 
 def _health(desk: Desk, overview: Overview, alerts: tuple[Alert, ...]) -> Result:
     health = health_of(overview, alerts)
-    paths: tuple[Path, ...] = ()
-    if desk.disk.kind(overview.root) is not None:
-        compare = msgspec.structs.replace(health, generated_at="")
-        paths = keep_snapshot(
-            desk.disk, overview.root, "health", health, generated_at=health.generated_at, compare=compare
-        )
+    compare = msgspec.structs.replace(health, generated_at="")
+    paths, warnings = _keep(desk, overview, "health", health, compare=compare)
     return desk.result(
         "done",
         f"{overview.root}: {health.status}.",
         data=health,
         facts=(
             Fact(label="Sessions", value=str(health.sessions)),
-            *(Fact(label=f"  {state}", value=str(count)) for state, count in health.by_state.items()),
+            *(
+                Fact(label=f"  {environment} {state}", value=str(count))
+                for environment, states in health.by_environment.items()
+                for state, count in states.items()
+            ),
             Fact(label="Do not verify", value=str(health.broken)),
             Fact(label="Interlocks held", value=str(health.interlocks_held)),
             Fact(label="Halted", value="yes" if health.halted else "no"),
@@ -143,23 +156,35 @@ def _health(desk: Desk, overview: Overview, alerts: tuple[Alert, ...]) -> Result
             Fact(label="Alerts", value=", ".join(health.alert_codes) or "none"),
         ),
         artifacts=paths,
+        warnings=warnings,
         next_hint=NextStep(why="see the alerts", verb="alerts", arguments=(str(overview.root),)),
     )
+
+
+def _keep(
+    desk: Desk, overview: Overview, name: str, document: Any, *, compare: Any
+) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Keep a snapshot beside the sessions; a root that can not be written is a warning, never a lost report."""
+    if desk.disk.kind(overview.root) is None:
+        return (), ()
+    generated_at = overview.generated_at
+    try:
+        paths = keep_snapshot(desk.disk, overview.root, name, document, generated_at=generated_at, compare=compare)
+    except StorageFault as fault:
+        return (), (f"The snapshot was not kept: {fault.message}",)
+    return paths, ()
 
 
 def _alerts(desk: Desk, overview: Overview, alerts: tuple[Alert, ...]) -> Result:
     rows = [_alert_row(desk, alert) for alert in alerts]
     document = {"generated_at": overview.generated_at, "alerts": rows}
-    paths: tuple[Path, ...] = ()
-    if desk.disk.kind(overview.root) is not None:
-        paths = keep_snapshot(
-            desk.disk, overview.root, "alerts", document, generated_at=overview.generated_at, compare=rows
-        )
+    paths, warnings = _keep(desk, overview, "alerts", document, compare=rows)
     return desk.result(
         "done",
         f"{len(alerts)} alerts for {overview.root}." if alerts else f"No alert for {overview.root}.",
         data=document,
         artifacts=paths,
+        warnings=warnings,
         next_hint=alerts[0].step if alerts else None,
     )
 

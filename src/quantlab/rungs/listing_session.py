@@ -15,7 +15,7 @@ from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.rungs.desk import Desk, refusals_of
 from quantlab.rungs.ladder import next_step
 from quantlab.rungs.reading import standing_facts
-from quantlab.storage.reader import Session
+from quantlab.storage.reader import Session, attempt_files
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ def run(desk: Desk, request: Request) -> Result:
     session = desk.read(request.session)
     standing = standing_of(session.chain)
     shortened = _shortened(desk, session)
-    step = _broken_step(session) if shortened or not session.verifies else None
+    step = _broken_step(desk, session) if shortened or not session.verifies else None
     step = step or next_step(standing, session.folder, now=desk.clock.now())
     shown = _shown(session, standing, verifies=session.verifies and not shortened)
     if request.report == "next":
@@ -78,8 +78,6 @@ def run(desk: Desk, request: Request) -> Result:
 
 
 def _shortened(desk: Desk, session: Session) -> str | None:
-    if session.empty:
-        return None
     try:
         desk.require_newest(session)
     except Unverified as fault:
@@ -158,9 +156,15 @@ def _names(session: Session) -> tuple[str, ...]:
     return tuple(dict.fromkeys(record.name for record in session.chain.records))
 
 
-def _broken_step(session: Session) -> NextStep:
-    return NextStep(
-        why="find out who changed it before acting; reads still work and are marked unverified",
-        verb="reconcile",
-        arguments=(str(session.folder),),
-    )
+def _broken_step(desk: Desk, session: Session) -> NextStep:
+    head = desk.ledger.head(session.session_id)
+    if session.verifies and head is not None and Path(head.folder) != session.folder.absolute():
+        why = "this folder is older than the ledger's memory of the session: the newest evidence stands there"
+        return NextStep(why=why, verb="show", arguments=(head.folder,))
+    if session.verifies:
+        return NextStep(why="records are missing at its end; see whether it holds an account", verb="interlock list")
+    if attempt_files(desk.disk, session.folder):
+        why = "find out who changed it before acting; reads still work and are marked unverified"
+        return NextStep(why=why, verb="reconcile", arguments=(str(session.folder),))
+    why = "find out who changed it; no record says that anything was sent from it"
+    return NextStep(why=why, verb="alerts", arguments=(str(session.folder.parent),))

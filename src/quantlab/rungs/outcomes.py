@@ -8,9 +8,9 @@ from quantlab.evidence.chain import Record
 from quantlab.evidence.records import SubmitResponse
 from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel import canonical
-from quantlab.kernel.errors import QuantLabFault, StorageFault
+from quantlab.kernel.errors import QuantLabFault
 from quantlab.kernel.result import Fact, NextStep, Refusal, Result
-from quantlab.rungs.claims import free_own_dead_claim, holder_of, settle
+from quantlab.rungs.claims import free_own_dead_claim, holder_of, record_dead_send, settle
 from quantlab.rungs.desk import Desk, artifact_paths, unverified
 from quantlab.rungs.ladder import reconcile_step
 from quantlab.storage.ledger import Sent
@@ -26,7 +26,9 @@ _HEADLINES = {
 _OUTCOMES = {"accepted": "done", "rejected": "rejected", "unknown": "unknown", "never_sent": "never_sent"}
 
 
-def outcome_result(desk: Desk, writer: SessionWriter, record: Record[SubmitResponse]) -> Result:
+def outcome_result(
+    desk: Desk, writer: SessionWriter, record: Record[SubmitResponse], *, warnings: tuple[str, ...] = ()
+) -> Result:
     """Return the result of a send that was just made and recorded."""
     body = record.body
     session = writer.session
@@ -43,6 +45,7 @@ def outcome_result(desk: Desk, writer: SessionWriter, record: Record[SubmitRespo
         facts=tuple(facts),
         refusals=_errors(body),
         artifacts=artifact_paths(session, record),
+        warnings=warnings,
     )
 
 
@@ -77,17 +80,15 @@ def repeated_result(desk: Desk, writer: SessionWriter) -> Result | None:
     return _repeat(desk, session, standing)
 
 
-def lost_outcome_result(
-    desk: Desk, writer: SessionWriter, body: SubmitResponse, fault: StorageFault, *, outcome: str
-) -> Result:
+def lost_outcome_result(desk: Desk, writer: SessionWriter, body: SubmitResponse, why: str, *, outcome: str) -> Result:
     """Return the result of a send whose outcome could not be written: it is printed whole, exit 4 if maybe sent."""
     text = canonical.encode(body).decode()
     return desk.result(
         outcome,
-        f"The outcome could not be written ({fault.message}) Keep this text: {text}",
+        f"The outcome could not be written ({why}) Keep this text: {text}",
         session=writer.session,
         data=body,
-        refusals=fault.refusals,
+        refusals=(Refusal(code="outcome_not_written", message=why, measured=None, limit="a durable record"),),
         next_hint=reconcile_step(str(writer.session.folder)),
     )
 
@@ -153,6 +154,8 @@ def _free_if_dead(desk: Desk, writer: SessionWriter, sent: Sent) -> None:
     holder = holder_of(desk, sent.account_key)
     if holder is not None and holder.plan_sha256 == sent.plan_sha256:
         free_own_dead_claim(desk, writer, holder)
+    else:
+        record_dead_send(desk, writer, sent)
 
 
 def _original(desk: Desk, sent: Sent) -> Session | None:

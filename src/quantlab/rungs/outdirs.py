@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from quantlab.evidence.chain import UNSET_ENVIRONMENT
+from quantlab.evidence.records import AccountReadiness, Preflight, Readiness
+from quantlab.kernel.errors import Denied
 from quantlab.kernel.ids import mint_intent_id, session_id_of
 from quantlab.rungs.desk import Desk, unverified
-from quantlab.storage.writer import SessionWriter
+from quantlab.storage.writer import ROOT_FILE, SessionWriter
+
+_PREPARATORY = (Readiness, Preflight, AccountReadiness)
 
 
 @contextlib.contextmanager
@@ -17,15 +21,20 @@ def outdir_session(desk: Desk, outdir: Path) -> Iterator[SessionWriter]:
     """Open an outdir for one more record; a new run appends.
 
     Raises:
-        Denied: it belongs to another environment.
+        Denied: it belongs to another environment, or is a session or a root of sessions.
         Unverified: what stands in it does not verify.
         StorageFault: it can not be written.
     """
+    if desk.disk.kind(outdir / ROOT_FILE) is not None:
+        message = f"{outdir} is a root of sessions. Preparatory evidence in it would hide them: name another outdir."
+        raise Denied(message, code="outdir_is_root", measured=str(outdir), limit="a folder of its own")
     session_id = session_id_of(mint_intent_id(desk.entropy), minted_at=desk.clock.now(), label=outdir.name)
     environment = desk.settings.environment or UNSET_ENVIRONMENT
     with desk.store.create_outdir(outdir, session_id=session_id, environment=environment) as writer:
         if not writer.session.verifies:
             raise unverified(writer.session)
-        if writer.session.stale_views:
-            writer.refresh_views()
+        foreign = next((one for one in writer.chain.records if not isinstance(one.body, _PREPARATORY)), None)
+        if foreign is not None:
+            message = f"{outdir} holds a session of orders, not preparatory evidence: name another outdir."
+            raise Denied(message, code="outdir_is_session", measured=foreign.name, limit="preparatory evidence")
         yield writer

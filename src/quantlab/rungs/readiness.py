@@ -21,6 +21,7 @@ from quantlab.rungs.checks import all_passed, halt_reason, one_check
 from quantlab.rungs.desk import Desk, artifact_paths, refusals_of
 from quantlab.rungs.ladder import CORRIDORS
 from quantlab.rungs.outdirs import outdir_session
+from quantlab.storage.ledger import Interlock
 from quantlab.storage.snapshots import probe
 from quantlab.watch.overview import look_over
 
@@ -48,10 +49,7 @@ def run(desk: Desk, request: Request) -> Result:
     corridor = "hyperliquid" if request.corridor == "auto" else request.corridor
     chosen_by = "auto: hyperliquid is the preferred first corridor" if request.corridor == "auto" else "the operator"
     root = Path(CORRIDORS[corridor].default_root if corridor in CORRIDORS else "outputs/hyperliquid_submits")
-    ledger_fault = _ledger_fault(desk)
-    body = _body(desk, corridor=corridor, chosen_by=chosen_by, root=root, ledger_fault=ledger_fault)
-    if ledger_fault is not None:
-        raise ledger_fault
+    body = _body(desk, corridor=corridor, chosen_by=chosen_by, root=root)
     with outdir_session(desk, request.outdir) as writer:
         record = desk.append(writer, body)
         return desk.result(
@@ -61,22 +59,14 @@ def run(desk: Desk, request: Request) -> Result:
             facts=_facts(body),
             refusals=refusals_of(body.checks),
             artifacts=artifact_paths(writer.session, record),
-            next_hint=_next(corridor) if body.ready else None,
+            next_hint=_VALIDATE if body.ready else None,
         )
 
 
-def _ledger_fault(desk: Desk) -> StorageFault | None:
-    try:
-        desk.ledger.interlocks()
-    except StorageFault as fault:
-        return fault
-    return None
-
-
-def _body(desk: Desk, *, corridor: str, chosen_by: str, root: Path, ledger_fault: StorageFault | None) -> Readiness:
-    interlocks = () if ledger_fault else desk.ledger.interlocks()
-    unresolved = _unresolved(desk, root)
-    halt = None if ledger_fault else halt_reason(desk, root)
+def _body(desk: Desk, *, corridor: str, chosen_by: str, root: Path) -> Readiness:
+    interlocks = desk.ledger.interlocks()
+    unresolved, unread = _unresolved(desk, root)
+    halt = halt_reason(desk, root)
     inputs = _inputs(desk, corridor)
     runbook = RUNBOOK.read_bytes() if RUNBOOK.is_file() else None
     checks = (
@@ -84,20 +74,7 @@ def _body(desk: Desk, *, corridor: str, chosen_by: str, root: Path, ledger_fault
         *(_input_check(one) for one in inputs if one.needed),
         _folder_check(desk, "state_folder", desk.settings.state_folder),
         _folder_check(desk, "root_folder", root),
-        one_check(
-            "interlock_held",
-            not interlocks,
-            ", ".join(one.folder for one in interlocks) or "none",
-            "none",
-            "An account has an unresolved send: an order may exist. Reconcile it first.",
-        ),
-        one_check(
-            "unresolved_sessions",
-            not unresolved,
-            ", ".join(unresolved) or "none",
-            "none",
-            "A session of this root is unresolved. Reconcile it first.",
-        ),
+        *_claim_checks(interlocks, unresolved=unresolved, unread=unread),
         one_check("halt_set", halt is None, halt or "not set", "not set", "The kill switch is set."),
         one_check(
             "runbook_document",
@@ -120,7 +97,7 @@ def _body(desk: Desk, *, corridor: str, chosen_by: str, root: Path, ledger_fault
         corridor_chosen_by=chosen_by,
         environment_source=desk.settings.environment_source,
         state_folder=str(desk.settings.state_folder),
-        ledger_id=None if ledger_fault else desk.ledger.state_id,
+        ledger_id=desk.ledger.state_id,
         interlocks=tuple(f"{one.account_key} by {one.folder}" for one in interlocks),
         unresolved_sessions=unresolved,
         halted=halt is not None,
@@ -130,6 +107,34 @@ def _body(desk: Desk, *, corridor: str, chosen_by: str, root: Path, ledger_fault
         inputs=inputs,
         runbook_sha256=sha256_hex(runbook) if runbook is not None else None,
         checks=checks,
+    )
+
+
+def _claim_checks(
+    interlocks: tuple[Interlock, ...], *, unresolved: tuple[str, ...], unread: tuple[str, ...]
+) -> tuple[Check, ...]:
+    return (
+        one_check(
+            "interlock_held",
+            not interlocks,
+            ", ".join(one.folder for one in interlocks) or "none",
+            "none",
+            "An account has an unresolved send: an order may exist. Reconcile it first.",
+        ),
+        one_check(
+            "unresolved_sessions",
+            not unresolved,
+            ", ".join(unresolved) or "none",
+            "none",
+            "A session of this root is unresolved. Reconcile it first.",
+        ),
+        one_check(
+            "sessions_readable",
+            not unread,
+            "; ".join(unread) or "all",
+            "all",
+            "What can not be read may be unresolved: see the alerts of this root.",
+        ),
     )
 
 
@@ -178,12 +183,14 @@ def _folder_check(desk: Desk, code: str, folder: Path) -> Check:
     )
 
 
-def _unresolved(desk: Desk, root: Path) -> tuple[str, ...]:
+def _unresolved(desk: Desk, root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the unresolved sessions of a root, and why sessions or the whole root can not be read."""
     try:
         seen = look_over(desk.disk, root)
-    except QuantLabFault:
-        return ()
-    return tuple(one.session_id for one in seen if one.standing is not None and one.standing.unresolved)
+    except QuantLabFault as fault:
+        return (), (fault.message,)
+    unresolved = tuple(one.session_id for one in seen if one.standing is not None and one.standing.unresolved)
+    return unresolved, tuple(one.unreadable for one in seen if one.unreadable is not None)
 
 
 def _facts(body: Readiness) -> tuple[Fact, ...]:
@@ -203,17 +210,14 @@ def _facts(body: Readiness) -> tuple[Fact, ...]:
     )
 
 
-def _next(corridor: str) -> NextStep | None:
-    if corridor not in CORRIDORS:
-        return None
-    return NextStep(
-        why="ask the venue whether your order's shape is right; nothing is placed",
-        verb="validate",
-        options=(
-            ("symbol", "<symbol>"),
-            ("side", "<buy|sell>"),
-            ("quantity", "<quantity>"),
-            ("notional", "<notional>"),
-            ("account-id", "<account>"),
-        ),
-    )
+_VALIDATE: Final = NextStep(
+    why="ask the venue whether your order's shape is right; nothing is placed",
+    verb="validate",
+    options=(
+        ("symbol", "<symbol>"),
+        ("side", "<buy|sell>"),
+        ("quantity", "<quantity>"),
+        ("notional", "<notional>"),
+        ("account-id", "<account>"),
+    ),
+)

@@ -11,7 +11,7 @@ import msgspec
 
 from quantlab.evidence.chain import B, Record
 from quantlab.evidence.standing import Standing, standing_of
-from quantlab.kernel.clock import parse_rfc3339
+from quantlab.kernel.clock import age_text, parse_rfc3339
 from quantlab.kernel.errors import Unverified
 from quantlab.kernel.result import Fact, Refusal, Result
 from quantlab.model.reconciliation import LATE_WATCH_SECONDS
@@ -55,7 +55,7 @@ def opened(desk: Desk, folder: Path) -> Iterator[OpenedSession]:
         _trust(desk, writer)
         standing = standing_of(writer.session.chain)
         sent = desk.ledger.sent(standing.plan_sha256) if standing.plan_sha256 is not None else None
-        if writer.trusted and sent is not None and standing.attempt is None:
+        if writer.trusted and sent is not None and standing.response is None:
             holder = holder_of(desk, sent.account_key)
             if holder is not None and holder.plan_sha256 == sent.plan_sha256:
                 free_own_dead_claim(desk, writer, holder)
@@ -102,13 +102,12 @@ def _late_find(desk: Desk, session: OpenedSession, before: Standing, order: Orde
         ),
     )
     session.refresh()
-    if not session.unverified and desk.ledger.sent(session.sought.plan_sha256) is not None:
-        desk.ledger.retake_interlock(session.sought.plan_sha256, claimed_at=desk.now_text())
 
 
 def watch_late(desk: Desk, session: OpenedSession) -> bool:
     """Return whether a resolved session still asks for its client order id on every read: for seven days."""
-    if session.standing.unresolved:
+    if session.standing.unresolved or session.standing.resolution is None:
+        # Without a resolution the records show no send: the ledger alone knows it.
         return True
     age = desk.clock.now() - session.sought.attempted_at
     return session.standing.resolution in _NOT_EXPECTED and age.total_seconds() <= LATE_WATCH_SECONDS
@@ -163,7 +162,7 @@ def standing_facts(desk: Desk, standing: Standing) -> tuple[Fact, ...]:
             (
                 Fact(label="Order", value=f"{order.venue_order_id} ({order.raw_state} at the venue)"),
                 Fact(label="Filled", value=f"{order.filled_base} of {order.size_base}"),
-                Fact(label="Source", value=f"{order.source}, read {max(0, age_seconds)} s ago"),
+                Fact(label="Source", value=f"{order.source}, read {age_text(max(0, age_seconds))} ago"),
             )
         )
         if order.average_price is not None and order.filled_base != "0":

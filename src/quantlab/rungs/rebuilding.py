@@ -13,10 +13,10 @@ import msgspec
 from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel.errors import QuantLabFault
 from quantlab.kernel.result import Fact, Result
-from quantlab.model.order import intent_digest
+from quantlab.model.order import intent_digest, plan_digest
 from quantlab.rungs.claims import settle
 from quantlab.rungs.desk import Desk
-from quantlab.storage.ledger import Head, LiveIntent, SendState, Sent
+from quantlab.storage.ledger import Head, Interlock, LiveIntent, SendState, Sent
 from quantlab.storage.reader import Session, read_session, session_folders
 
 
@@ -67,6 +67,7 @@ def _import(desk: Desk, session: Session) -> bool:
         )
     attempt = standing.attempt
     if attempt is None:
+        _hold_unsent(desk, session, standing)
         return False
     plan = attempt.body.plan
     states: dict[str | None, SendState] = {
@@ -91,22 +92,31 @@ def _import(desk: Desk, session: Session) -> bool:
         ),
         hold_interlock=standing.unresolved,
     )
-    _remember(desk, session, standing)
+    desk.ledger.put_intent(
+        LiveIntent(
+            intent_sha256=intent_digest(plan),
+            session_id=session.session_id,
+            folder=str(session.folder.absolute()),
+            state="spent",
+            planned_at=plan.planned_at,
+            expires_at=attempt.envelope.recorded_at,
+        )
+    )
     settle(desk, standing)
     return new
 
 
-def _remember(desk: Desk, session: Session, standing: Standing) -> None:
-    attempt = standing.attempt
-    if attempt is None:  # pragma: no cover - the caller has one
+def _hold_unsent(desk: Desk, session: Session, standing: Standing) -> None:
+    """Hold the account of a session that has no attempt and yet may have made an order."""
+    if standing.plan is None or not standing.unresolved:
         return
-    desk.ledger.put_intent(
-        LiveIntent(
-            intent_sha256=intent_digest(attempt.body.plan),
+    plan = standing.plan
+    desk.ledger.claim_interlock(
+        Interlock(
+            account_key=f"{plan.venue}:{plan.environment}:{plan.account_identity}",
             session_id=session.session_id,
             folder=str(session.folder.absolute()),
-            state="spent",
-            planned_at=attempt.body.plan.planned_at,
-            expires_at=attempt.envelope.recorded_at,
+            plan_sha256=plan_digest(plan),
+            claimed_at=desk.now_text(),
         )
     )

@@ -32,8 +32,8 @@ def repeated_checks(desk: Desk, standing: Standing, outlook: Outlook, *, root: P
     The declared notional is compared again only through the plan's own value; drift bounds how far it can move.
     """
     plan = standing.plan
-    if plan is None or standing.validation is None:  # pragma: no cover - the rungs ask the lifecycle first
-        return ()
+    if plan is None:
+        return (one_check("plan", False, "none", "a plan", "There is no plan in this session."),)
     intent = intent_of(plan)
     terms = terms_of_plan(plan, outlook.quote)
     own = plan.session_id
@@ -64,8 +64,8 @@ def repeated_checks(desk: Desk, standing: Standing, outlook: Outlook, *, root: P
 def reviewer_checks(desk: Desk, standing: Standing, reviewer: str) -> tuple[Check, ...]:
     """Check that approval still stands and, where the policy says so, that maker is not checker."""
     approval = standing.approval
-    if approval is None:  # pragma: no cover - the rungs ask the lifecycle first
-        return ()
+    if approval is None:
+        return (one_check("approval_lifetime", False, "no approval", "an approval", "Nobody approved this session."),)
     checks = [
         lifetime_check(
             "approval_lifetime",

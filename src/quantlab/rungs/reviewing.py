@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from quantlab.evidence.chain import Record
+from quantlab.evidence.records import Approval, Validation
 from quantlab.evidence.standing import Standing
 from quantlab.kernel.errors import Denied
 from quantlab.model.lifecycle import MAY_FOLLOW, Rung
+from quantlab.model.order import Plan
 from quantlab.storage.reader import Session
 
 _WHY: dict[str, str] = {
@@ -22,14 +27,23 @@ _WHY: dict[str, str] = {
 }
 
 
-def require_state(standing: Standing, session: Session, rung: Rung) -> str:
-    """Return the plan digest of a session in a state from which this rung may begin.
+class Reviewed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a review is about: the accepted validation, the plan in it, and the plan's digest."""
+
+    validation: Record[Validation]
+    plan: Plan
+    plan_sha256: str
+
+
+def require_state(standing: Standing, session: Session, rung: Rung) -> Reviewed:
+    """Return what is under review in a session whose state this rung may follow.
 
     Raises:
         Denied: the rung may not follow this state; the message says why. Nothing was written or sent.
     """
-    if standing.state in MAY_FOLLOW[rung] and standing.plan_sha256 is not None:
-        return standing.plan_sha256
+    validation, plan, digest = standing.validation, standing.plan, standing.plan_sha256
+    if standing.state in MAY_FOLLOW[rung] and validation is not None and plan is not None and digest is not None:
+        return Reviewed(validation=validation, plan=plan, plan_sha256=digest)
     why = _WHY.get(standing.state, f"it was sent already (state {standing.state})")
     message = f"The rung {rung} may not follow: {why}. Nothing was sent."
     raise Denied(
@@ -38,4 +52,18 @@ def require_state(standing: Standing, session: Session, rung: Rung) -> str:
         measured=standing.state,
         limit=", ".join(sorted(MAY_FOLLOW[rung])),
         session_id=session.session_id,
+    )
+
+
+def require_approval(standing: Standing, session: Session, rung: Rung) -> Record[Approval]:
+    """Return the approval that stands over a session.
+
+    Raises:
+        Denied: its records hold none. Nothing was written or sent.
+    """
+    if standing.approval is not None:
+        return standing.approval
+    message = f"The rung {rung} may not follow: no record approves this session. Nothing was sent."
+    raise Denied(
+        message, code=f"{rung}_not_allowed", measured="no approval", limit="approval", session_id=session.session_id
     )

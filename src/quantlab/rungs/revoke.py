@@ -12,7 +12,7 @@ import msgspec
 from quantlab.evidence.records import Revocation
 from quantlab.kernel.result import Result
 from quantlab.rungs.desk import Desk, artifact_paths, required_text
-from quantlab.rungs.reviewing import require_state
+from quantlab.rungs.reviewing import require_approval, require_state
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +37,11 @@ def run(desk: Desk, request: Request) -> Result:
     desk.environment  # noqa: B018 - refuses when none is set
     with desk.write(request.session) as writer:
         standing = desk.require_verified(writer.session)
-        plan_sha256 = require_state(standing, writer.session, "revoke")
-        approval_sha256 = standing.approval.sha256 if standing.approval else ""
-        body = Revocation(plan_sha256=plan_sha256, approval_sha256=approval_sha256, reviewer=reviewer, note=note)
+        reviewed = require_state(standing, writer.session, "revoke")
+        approval = require_approval(standing, writer.session, "revoke")
+        body = Revocation(
+            plan_sha256=reviewed.plan_sha256, approval_sha256=approval.sha256, reviewer=reviewer, note=note
+        )
         record = desk.append(writer, body, actor=reviewer)
         desk.ledger.end_intent(writer.session.session_id, state="revoked")
         return desk.result(

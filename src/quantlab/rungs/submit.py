@@ -19,8 +19,8 @@ from quantlab.evidence.chain import Record
 from quantlab.evidence.records import Gate, Incident, Snapshot, SubmitAttempt, SubmitResponse
 from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel.clock import rfc3339, to_ns
-from quantlab.kernel.errors import Denied, QuantLabFault, StorageFault
-from quantlab.kernel.result import Result
+from quantlab.kernel.errors import Denied, QuantLabFault
+from quantlab.kernel.result import NextStep, Result
 from quantlab.model.execution import OrderReport, PreparedSend, SubmitAnswer, WireExchange
 from quantlab.model.order import Plan
 from quantlab.model.recorded import Check, OrderEvidence, balance_evidence, order_evidence
@@ -35,6 +35,7 @@ from quantlab.rungs.reviewing import require_state
 from quantlab.rungs.sending import claim_account, ledger_checks, release, spend_of
 from quantlab.rungs.terms import Outlook, read_outlook
 from quantlab.storage.ledger import SpendRefusal
+from quantlab.storage.reader import Session, read_session
 from quantlab.storage.writer import SessionWriter
 from quantlab.venues.effects import OrderEffects
 
@@ -61,6 +62,16 @@ _INTERRUPTED: Final = SubmitAnswer(
     rule="interrupted",
     reached="bytes_sent",
 )
+
+
+class _Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """A gated session with what it takes to send it, and who sends it."""
+
+    standing: Standing
+    plan: Plan
+    gate: Record[Gate]
+    reviewer: str
+    note: str
 
 
 class _Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +103,15 @@ def run(desk: Desk, request: Request) -> Result:
         if standing.plan is None or standing.gate is None:
             message = "The gate is older than the bundle: pass it again. Nothing was sent."
             raise Denied(message, code="gate_outdated", session_id=writer.session.session_id)
-        return _send_once(desk, writer, standing, request, reviewer=reviewer)
+        _require_original(desk, writer.session)
+        ready = _Ready(
+            standing=standing,
+            plan=standing.plan,
+            gate=standing.gate,
+            reviewer=reviewer,
+            note=(request.note or "").strip(),
+        )
+        return _send_once(desk, writer, ready)
 
 
 def _confirmed(request: Request) -> str:
@@ -108,17 +127,32 @@ def _confirmed(request: Request) -> str:
     return reviewer
 
 
-def _send_once(desk: Desk, writer: SessionWriter, standing: Standing, request: Request, *, reviewer: str) -> Result:
-    plan, gate = standing.plan, standing.gate
-    if plan is None or gate is None:  # pragma: no cover - the caller has both
-        raise Denied("This session is not gated.", code="submit_not_allowed")
+def _require_original(desk: Desk, session: Session) -> None:
+    """Check that this is no copy of a session that still stands where it was made: one walk, one folder."""
+    head = desk.ledger.head(session.session_id)
+    if head is None or Path(head.folder) == session.folder.absolute() or desk.disk.kind(Path(head.folder)) is None:
+        return
+    message = f"{session.folder} is a copy of {head.folder}. Submit there. Nothing was sent."
+    step = NextStep(why="submit the session itself", verb="show", arguments=(head.folder,))
+    raise Denied(
+        message,
+        code="session_is_a_copy",
+        measured=str(session.folder.absolute()),
+        limit=head.folder,
+        next_step=step,
+        session_id=session.session_id,
+    )
+
+
+def _send_once(desk: Desk, writer: SessionWriter, ready: _Ready) -> Result:
+    plan = ready.plan
     effects: OrderEffects = desk.side.effects()
     claim_account(desk, writer, plan)
     spent = False
     try:
-        look = _look(desk, writer, standing, reviewer=reviewer)
+        look = _look(desk, writer, ready)
         if not all_passed(look.checks):
-            return _refuse(desk, writer, standing, request, look)
+            return _refuse(desk, writer, ready, look)
         writer.reserve_outcome()
         desk.progress("submit: every check passed; taking the key's turn")
         with desk.turns.turn(desk.reads.signer_id):
@@ -127,17 +161,15 @@ def _send_once(desk: Desk, writer: SessionWriter, standing: Standing, request: R
             if isinstance(nonce, SpendRefusal):
                 return _spend_refused(desk, writer, nonce)
             spent = True
-            return _attempt(desk, writer, plan, gate, request, look=look, effects=effects, nonce=nonce)
+            return _attempt(desk, writer, ready, look=look, effects=effects, nonce=nonce)
     finally:
         if not spent:
             writer.free_reserve()
             release(desk, plan)
 
 
-def _look(desk: Desk, writer: SessionWriter, standing: Standing, *, reviewer: str) -> _Look:
-    plan, gate = standing.plan, standing.gate
-    if plan is None or gate is None:  # pragma: no cover - the caller has both
-        raise Denied("This session is not gated.", code="submit_not_allowed")
+def _look(desk: Desk, writer: SessionWriter, ready: _Ready) -> _Look:
+    plan = ready.plan
     desk.progress("submit: every check once more")
     outlook = read_outlook(desk, plan.symbol)
     reads = desk.reads
@@ -148,10 +180,10 @@ def _look(desk: Desk, writer: SessionWriter, standing: Standing, *, reviewer: st
     everything = (*open_orders, *closed_orders)
     same_id = [one for one in everything if one.client_order_id == plan.client_order_id]
     checks = (
-        lifetime_check("gate_lifetime", expires_at=gate.body.expires_at, now=desk.clock.now(), what="gate"),
-        *reviewer_checks(desk, standing, reviewer),
+        lifetime_check("gate_lifetime", expires_at=ready.gate.body.expires_at, now=desk.clock.now(), what="gate"),
+        *reviewer_checks(desk, ready.standing, ready.reviewer),
         *ledger_checks(desk, writer),
-        *repeated_checks(desk, standing, outlook, root=writer.session.folder.parent),
+        *repeated_checks(desk, ready.standing, outlook, root=writer.session.folder.parent),
         one_check(
             "client_order_id_unused",
             not same_id,
@@ -174,15 +206,11 @@ def _control(closed_orders: tuple[OrderReport, ...]) -> OrderEvidence | None:
     return None if newest is None else order_evidence(newest[1])
 
 
-def _refuse(desk: Desk, writer: SessionWriter, standing: Standing, request: Request, look: _Look) -> Result:
-    gate = standing.gate
-    if gate is None:  # pragma: no cover - the caller has one
-        raise Denied("This session is not gated.", code="submit_not_allowed")
-    note = f"refused at submit: {(request.note or '').strip()}".strip()
+def _refuse(desk: Desk, writer: SessionWriter, ready: _Ready, look: _Look) -> Result:
     body = msgspec.structs.replace(
-        gate.body,
-        reviewer=(request.reviewer or "").strip(),
-        note=note,
+        ready.gate.body,
+        reviewer=ready.reviewer,
+        note=f"refused at submit: {ready.note}".strip(),
         gate_allowed=False,
         checks=look.checks,
         exchanges=look.exchanges,
@@ -215,54 +243,46 @@ def _spend_refused(desk: Desk, writer: SessionWriter, refusal: SpendRefusal) -> 
 
 
 def _attempt(
-    desk: Desk,
-    writer: SessionWriter,
-    plan: Plan,
-    gate: Record[Gate],
-    request: Request,
-    *,
-    look: _Look,
-    effects: OrderEffects,
-    nonce: int,
+    desk: Desk, writer: SessionWriter, ready: _Ready, *, look: _Look, effects: OrderEffects, nonce: int
 ) -> Result:
     venue_now_at = desk.clock.now() + timedelta(milliseconds=look.outlook.time.offset_ms)
     deadline_at = venue_now_at + timedelta(seconds=ORDER_DEADLINE_SECONDS)
     attempt: Record[SubmitAttempt] | None = None
     try:
-        prepared = effects.prepare_submit(plan, nonce=nonce, deadline_at=deadline_at)
-        _require_approved_bytes(plan, prepared)
-        body = _attempt_body(plan, gate, request, look=look, prepared=prepared, venue_now_at=venue_now_at)
-        attempt = desk.append(writer, body, actor=(request.reviewer or "").strip())
+        prepared = effects.prepare_submit(ready.plan, nonce=nonce, deadline_at=deadline_at)
+        _require_approved_bytes(ready.plan, prepared)
+        body = _attempt_body(ready, look=look, prepared=prepared, venue_now_at=venue_now_at)
+        attempt = desk.append(writer, body, actor=ready.reviewer)
         halt = rules.halt_reason(desk, writer.session.folder.parent)
         if halt is not None:
-            return _never_sent(desk, writer, gate, attempt, message=f"Halted ({halt}): no byte was sent.")
+            return _never_sent(desk, writer, ready, message=f"Halted ({halt}): no byte was sent.")
         desk.progress("submit: the attempt is durable; sending once")
         answer = effects.submit(prepared, writer.receipt(attempt))
     except QuantLabFault as fault:
         # It comes from before the send: the sender itself never raises.
-        return _never_sent(desk, writer, gate, attempt, message=fault.message)
+        return _never_sent(desk, writer, ready, message=fault.message)
     except KeyboardInterrupt:
+        attempt = attempt or _attempt_on_disk(desk, writer)
         if attempt is None:
             raise
         answer = _INTERRUPTED
     return _conclude(desk, writer, attempt, answer)
 
 
-def _attempt_body(
-    plan: Plan,
-    gate: Record[Gate],
-    request: Request,
-    *,
-    look: _Look,
-    prepared: PreparedSend,
-    venue_now_at: datetime,
-) -> SubmitAttempt:
+def _attempt_on_disk(desk: Desk, writer: SessionWriter) -> Record[SubmitAttempt] | None:
+    """Look at the disk itself: a write that was broken off may have made the attempt durable all the same."""
+    writer.session = read_session(desk.disk, writer.session.folder)
+    return writer.chain.newest(SubmitAttempt)
+
+
+def _attempt_body(ready: _Ready, *, look: _Look, prepared: PreparedSend, venue_now_at: datetime) -> SubmitAttempt:
+    plan, gate = ready.plan, ready.gate
     return SubmitAttempt(
         plan_sha256=gate.body.plan_sha256,
         plan=plan,
         gate_sha256=gate.sha256,
-        reviewer=(request.reviewer or "").strip(),
-        note=(request.note or "").strip(),
+        reviewer=ready.reviewer,
+        note=ready.note,
         account_identity=plan.account_identity,
         signer_id=prepared.signer_id,
         client_order_id=plan.client_order_id,
@@ -285,32 +305,22 @@ def _require_approved_bytes(plan: Plan, prepared: PreparedSend) -> None:
         raise Denied(message, code="bytes_differ_from_plan", measured=prepared.body_text, limit=plan.order_text)
 
 
-def _never_sent(
-    desk: Desk,
-    writer: SessionWriter,
-    gate: Record[Gate],
-    attempt: Record[SubmitAttempt] | None,
-    *,
-    message: str,
-) -> Result:
+def _never_sent(desk: Desk, writer: SessionWriter, ready: _Ready, *, message: str) -> Result:
     writer.free_reserve()
-    body = never_sent_body(
-        gate.body.plan_sha256,
-        message,
-        attempt_sha256=attempt.sha256 if attempt else None,
-    )
+    attempt = _attempt_on_disk(desk, writer)
+    body = never_sent_body(ready.gate.body.plan_sha256, message, attempt_sha256=attempt.sha256 if attempt else None)
     try:
         record = desk.append(writer, body)
-    except StorageFault as fault:
-        # Nothing was sent, and the ledger can say so even when the disk can not.
-        desk.ledger.settle(body.plan_sha256, state="never_sent", resolution="never_sent", free_interlock=True)
-        return lost_outcome_result(desk, writer, body, fault, outcome="never_sent")
+    except QuantLabFault as fault:
+        # The ledger can say it when the disk can not. An attempt without an outcome keeps the account all the
+        # same: evidence reads it as unknown until the next command writes what the ledger remembers.
+        desk.ledger.settle(body.plan_sha256, state="never_sent", resolution=None, free_interlock=attempt is None)
+        return lost_outcome_result(desk, writer, body, fault.message, outcome="never_sent")
     settle(desk, standing_of(writer.session.chain))
     return outcome_result(desk, writer, record)
 
 
 def _conclude(desk: Desk, writer: SessionWriter, attempt: Record[SubmitAttempt], answer: SubmitAnswer) -> Result:
-    writer.free_reserve()
     body = SubmitResponse(
         plan_sha256=attempt.body.plan_sha256,
         attempt_sha256=attempt.sha256,
@@ -323,14 +333,20 @@ def _conclude(desk: Desk, writer: SessionWriter, attempt: Record[SubmitAttempt],
         message=_MEANING[answer.outcome],
         exchanges=desk.take_exchanges(),
     )
+    record: Record[SubmitResponse] | None = None
     try:
+        writer.free_reserve()
         record = desk.append(writer, body)
         if answer.outcome == "accepted" and answer.errors:
             _note_difference(desk, writer, body)
-    except StorageFault as fault:
-        return lost_outcome_result(desk, writer, body, fault, outcome="unknown")
-    settle(desk, standing_of(writer.session.chain))
-    return outcome_result(desk, writer, record)
+        settle(desk, standing_of(writer.session.chain))
+        return outcome_result(desk, writer, record)
+    except (QuantLabFault, KeyboardInterrupt) as stop:
+        # Something was sent: whatever stops us now, the operator is told what came of it.
+        why = stop.message if isinstance(stop, QuantLabFault) else "Interrupted."
+        if record is None:
+            return lost_outcome_result(desk, writer, body, why, outcome="unknown")
+        return outcome_result(desk, writer, record, warnings=(f"The outcome is recorded; then: {why}",))
 
 
 def _note_difference(desk: Desk, writer: SessionWriter, body: SubmitResponse) -> None:

@@ -82,8 +82,7 @@ class _Watch:
             self.order.filled_base,
         ):
             self.note("rest", f"{order.state}, {order.filled_base} of {order.size_base} filled")
-        if self.order is None or not self.ended:
-            self.order = order
+        self.order = order
 
 
 def run(desk: Desk, request: Request) -> Result:
@@ -128,6 +127,7 @@ def run(desk: Desk, request: Request) -> Result:
 def _watch(watch: _Watch, *, bound_seconds: int) -> Ended:
     desk = watch.desk
     end_ns = desk.clock.monotonic_ns() + bound_seconds * 1_000_000_000
+    stream: ExecutionStream | None = None
     try:
         watch.read()
         stream = None if watch.ended else _open(watch)
@@ -138,11 +138,13 @@ def _watch(watch: _Watch, *, bound_seconds: int) -> Ended:
                 stream = _reopen(watch, stream)
             if look != "quiet" or desk.clock.monotonic_ns() >= beat_ns:
                 watch.read()
+                stream = stream if look == "reopen" else _reopen_lost(watch, stream)
                 beat_ns = desk.clock.monotonic_ns() + BEAT_SECONDS * 1_000_000_000
-        if stream is not None:
-            stream.close()
     except KeyboardInterrupt:
         return "interrupted"
+    finally:
+        if stream is not None:
+            stream.close()
     if watch.ended:
         return "terminal"
     return "unreadable" if watch.read_failure is not None else "bound_reached"
@@ -166,6 +168,13 @@ def _reopen(watch: _Watch, stream: ExecutionStream | None) -> ExecutionStream | 
     if watch.reopens > 1:
         watch.desk.clock.sleep_ms(REOPEN_PAUSE_MS)
     return _open(watch)
+
+
+def _reopen_lost(watch: _Watch, stream: ExecutionStream | None) -> ExecutionStream | None:
+    """Try a stream that could not be opened again: one refused connection is not the end of it."""
+    if stream is not None or watch.ended or watch.reopens >= MAXIMUM_REOPENS:
+        return stream
+    return _reopen(watch, None)
 
 
 def _next(watch: _Watch, stream: ExecutionStream | None) -> Literal["quiet", "read", "reopen"]:

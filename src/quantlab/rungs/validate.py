@@ -188,7 +188,7 @@ def _take_answer(draft: _Draft, answer: DryCheck) -> None:
     draft.outcome = outcomes[answer.verdict]
     draft.description = answer.description
     draft.errors = (*answer.errors, *answer.mismatches)
-    if answer.verdict == "accepted" and answer.mismatches:
+    if answer.mismatches and answer.description is not None and answer.verdict in {"accepted", "unreadable"}:
         draft.outcome = "denied"
         draft.failure = Refusal(
             code="venue_reads_another_order",

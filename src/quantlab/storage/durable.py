@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -17,6 +18,7 @@ from typing import Final, Literal, Protocol
 from quantlab.kernel.errors import StorageFault
 
 TEMPORARY_PREFIX: Final = ".tmp-"
+_MOST_TEMPORARIES: Final = 100
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
@@ -63,8 +65,8 @@ class Disk(Protocol):
     def fsync_folder(self, path: Path) -> None:
         """Force a folder's names to the medium."""
 
-    def read(self, path: Path) -> bytes:
-        """Return a file's bytes."""
+    def read(self, path: Path, *, at_most: int | None = None) -> bytes:
+        """Return a file's bytes, or its first ``at_most`` ones."""
 
     def names(self, path: Path) -> tuple[str, ...]:
         """Return the names in a folder, sorted."""
@@ -141,11 +143,11 @@ class OsDisk:
         finally:
             os.close(handle)
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path, *, at_most: int | None = None) -> bytes:
         """See :class:`Disk`. A symbolic link is refused: evidence is never read through one."""
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as stream:
-            return stream.read()
+            return stream.read(-1 if at_most is None else at_most)
 
     def names(self, path: Path) -> tuple[str, ...]:
         """See :class:`Disk`."""
@@ -153,23 +155,30 @@ class OsDisk:
 
     def kind(self, path: Path) -> Kind | None:
         """See :class:`Disk`."""
-        if path.is_symlink():
-            return "other"
-        if path.is_dir():
+        try:
+            mode = path.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISDIR(mode):
             return "folder"
-        if path.is_file():
-            return "file"
-        return "other" if path.exists() else None
+        return "file" if stat.S_ISREG(mode) else "other"
 
     def lock(self, path: Path) -> Lock | None:
         """See :class:`Disk`. The kernel drops the lock when its holder dies, however it dies."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        held = _HeldLock(handle)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        return _HeldLock(handle)
+            # A lock on a file that was removed meanwhile keeps nobody out.
+            if os.path.samestat(os.fstat(handle), path.lstat()):
+                return held
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except OSError:
+            held.release()
+            raise
+        held.release()
+        return None
 
 
 def make_folders(disk: Disk, path: Path) -> None:
@@ -199,19 +208,18 @@ def create_once(disk: Disk, path: Path, data: bytes, *, mode: int = FILE_MODE) -
     Raises:
         StorageFault: the file cannot be written; its final name then does not exist.
 
-    Side effects: a temporary file beside ``path``, removed again; both names are durable when this returns.
+    Side effects: a temporary file beside ``path``, removed again; the name is durable when this returns.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     with storage_faults(path):
-        _write_temporary(disk, temporary, data, mode=mode)
+        temporary = _write_temporary(disk, path, data, mode=mode)
         try:
             disk.link(temporary, path)
+            _make_name_durable(disk, path)
         except FileExistsError:
             return False
         finally:
             with contextlib.suppress(OSError):
                 disk.unlink(temporary)
-        disk.fsync_folder(path.parent)
         return True
 
 
@@ -221,9 +229,8 @@ def replace_file(disk: Disk, path: Path, data: bytes, *, mode: int = FILE_MODE) 
     Raises:
         StorageFault: the file cannot be written; the old content stands.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
     with storage_faults(path):
-        _write_temporary(disk, temporary, data, mode=mode)
+        temporary = _write_temporary(disk, path, data, mode=mode)
         try:
             disk.rename(temporary, path)
         except OSError:
@@ -248,6 +255,25 @@ def reserve(disk: Disk, path: Path, size_bytes: int) -> None:
             disk.fsync(handle)
         finally:
             disk.close(handle)
+
+
+def make_private(path: Path) -> None:
+    """Make sure that a file which a library will open itself exists with mode 0600, whatever the umask is.
+
+    Raises:
+        StorageFault: it cannot be made, or its mode cannot be set.
+    """
+    with storage_faults(path):
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        except FileExistsError:
+            # Not opened: closing any handle of a file drops the locks that SQLite holds on it in this process.
+            if path.is_symlink():
+                raise OSError(errno.ELOOP, "a symbolic link") from None
+            path.chmod(FILE_MODE)
+            return
+        os.fchmod(handle, FILE_MODE)
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -285,10 +311,18 @@ def _is_folder(disk: Disk, path: Path) -> bool:
     return disk.kind(path) == "folder" or path.is_dir() or path == path.parent
 
 
-def _write_temporary(disk: Disk, temporary: Path, data: bytes, *, mode: int) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        disk.unlink(temporary)
-    handle = disk.open_new(temporary, mode=mode)
+def _make_name_durable(disk: Disk, path: Path) -> None:
+    try:
+        disk.fsync_folder(path.parent)
+    except OSError:
+        # The caller is told that the file does not exist, and may use its number for another one.
+        with contextlib.suppress(OSError):
+            disk.unlink(path)
+        raise
+
+
+def _write_temporary(disk: Disk, path: Path, data: bytes, *, mode: int) -> Path:
+    temporary, handle = _open_temporary(disk, path, mode=mode)
     try:
         disk.write(handle, data)
         disk.fsync(handle)
@@ -298,6 +332,17 @@ def _write_temporary(disk: Disk, temporary: Path, data: bytes, *, mode: int) -> 
         raise
     finally:
         disk.close(handle)
+    return temporary
+
+
+def _open_temporary(disk: Disk, path: Path, *, mode: int) -> tuple[Path, int]:
+    # The process id is no name of its own: two machines or containers that share a folder may have the same one.
+    # So a name that is taken is left alone, whoever made it.
+    for number in range(_MOST_TEMPORARIES):
+        temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{number}-{path.name}")
+        with contextlib.suppress(FileExistsError):
+            return temporary, disk.open_new(temporary, mode=mode)
+    raise OSError(errno.EEXIST, f"{_MOST_TEMPORARIES} leftover temporaries stand there")
 
 
 def _force(handle: int) -> None:

@@ -13,8 +13,6 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from quantlab.model.execution import SubmitOutcome
-
 IntentState = Literal["live", "declined", "revoked", "spent", "ended"]
 SendState = Literal["in_flight", "accepted", "rejected", "unknown", "never_sent"]
 
@@ -183,11 +181,6 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Close the database."""
-
-
-def resolved_state(outcome: SubmitOutcome) -> bool:
-    """Return whether an outcome of a send needs no reconciliation: everything but unknown."""
-    return outcome != "unknown"
 
 
 def now_expired(intent: LiveIntent, now: datetime) -> bool:

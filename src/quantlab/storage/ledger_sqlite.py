@@ -17,6 +17,7 @@ import msgspec
 from quantlab.kernel import canonical
 from quantlab.kernel.errors import Busy, StorageFault
 from quantlab.kernel.ids import Entropy
+from quantlab.storage.durable import make_private
 from quantlab.storage.ledger import (
     Halt,
     Head,
@@ -28,39 +29,19 @@ from quantlab.storage.ledger import (
     Spend,
     SpendRefusal,
 )
+from quantlab.storage.ledger_tables import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    SENT_COLUMNS,
+    advance_nonce,
+    daily_of,
+    interlock_of,
+    one_row,
+    sent_of,
+    spend_refusal,
+)
 
 BUSY_TIMEOUT_MS: Final = 20_000
-_SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS interlock (
-  account_key TEXT PRIMARY KEY, session_id TEXT NOT NULL, folder TEXT NOT NULL,
-  plan_sha256 TEXT NOT NULL, claimed_at TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sent (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
-  plan_sha256 TEXT NOT NULL UNIQUE, client_order_id TEXT NOT NULL UNIQUE, intent_sha256 TEXT NOT NULL,
-  session_id TEXT NOT NULL, folder TEXT NOT NULL, account_key TEXT NOT NULL, signer_id TEXT NOT NULL,
-  nonce TEXT NOT NULL, notional_quote TEXT NOT NULL, state TEXT NOT NULL, resolution TEXT,
-  spent_at TEXT NOT NULL, day TEXT NOT NULL, UNIQUE (signer_id, nonce));
-CREATE TABLE IF NOT EXISTS key_use (
-  signer_id TEXT PRIMARY KEY, last_nonce TEXT NOT NULL, points_milli INTEGER NOT NULL, points_at_ns TEXT NOT NULL
-  ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS intent (
-  session_id TEXT PRIMARY KEY, intent_sha256 TEXT NOT NULL, folder TEXT NOT NULL, state TEXT NOT NULL,
-  planned_at TEXT NOT NULL, expires_at TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS head (
-  session_id TEXT PRIMARY KEY, folder TEXT NOT NULL, sequence INTEGER NOT NULL, record_sha256 TEXT NOT NULL
-  ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS label (
-  venue TEXT NOT NULL, environment TEXT NOT NULL, label TEXT NOT NULL, identity TEXT NOT NULL,
-  PRIMARY KEY (venue, environment, label)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS halt (
-  one INTEGER PRIMARY KEY CHECK (one = 1), reviewer TEXT NOT NULL, reason TEXT NOT NULL, halted_at TEXT NOT NULL);
-"""
-_SENT_COLUMNS: Final = (
-    "plan_sha256, client_order_id, intent_sha256, session_id, folder, account_key, signer_id, nonce, "
-    "notional_quote, state, resolution, spent_at"
-)
 
 
 class SqliteLedger:
@@ -73,6 +54,8 @@ class SqliteLedger:
             StorageFault: the file is no ledger, is of a newer version, or cannot be opened.
         """
         self._location = str(location)
+        if isinstance(location, Path):
+            make_private(location)
         with self._faults():
             self._connection = sqlite3.connect(
                 self._location,
@@ -80,9 +63,14 @@ class SqliteLedger:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._connection.execute("PRAGMA journal_mode=DELETE")
-            self._connection.execute("PRAGMA synchronous=EXTRA")
-        self._state_id = self._prepare(entropy)
+        try:
+            with self._faults():
+                self._connection.execute("PRAGMA journal_mode=DELETE")
+                self._connection.execute("PRAGMA synchronous=EXTRA")
+            self._state_id = self._prepare(entropy)
+        except BaseException:
+            self._connection.close()
+            raise
 
     @property
     def state_id(self) -> str:
@@ -100,7 +88,7 @@ class SqliteLedger:
                 "INSERT OR IGNORE INTO interlock VALUES (?, ?, ?, ?, ?)",
                 msgspec.structs.astuple(claim),
             )
-            return _interlock(_one(cursor, "SELECT * FROM interlock WHERE account_key = ?", claim.account_key))
+            return interlock_of(one_row(cursor, "SELECT * FROM interlock WHERE account_key = ?", claim.account_key))
 
     def release_interlock(self, account_key: str, session_id: str) -> None:
         """See the port."""
@@ -113,17 +101,17 @@ class SqliteLedger:
     def interlocks(self) -> tuple[Interlock, ...]:
         """See the port."""
         rows = self._rows("SELECT * FROM interlock ORDER BY claimed_at, account_key")
-        return tuple(_interlock(row) for row in rows)
+        return tuple(interlock_of(row) for row in rows)
 
     def spend(self, spend: Spend) -> int | SpendRefusal:
         """See the port."""
         with self._transaction() as cursor:
-            refusal = _spend_refusal(cursor, spend)
+            refusal = spend_refusal(cursor, spend)
             if refusal is not None:
                 return refusal
-            nonce = _advance_nonce(cursor, spend.signer_id, floor=spend.nonce_floor)
+            nonce = advance_nonce(cursor, spend.signer_id, floor=spend.nonce_floor)
             cursor.execute(
-                f"INSERT INTO sent ({_SENT_COLUMNS}, day) "  # noqa: S608 - a constant of this module
+                f"INSERT INTO sent ({SENT_COLUMNS}, day) "  # noqa: S608 - a constant of this module
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'in_flight', NULL, ?, ?)",
                 (
                     spend.plan_sha256,
@@ -144,13 +132,13 @@ class SqliteLedger:
 
     def sent(self, plan_sha256: str) -> Sent | None:
         """See the port."""
-        rows = self._rows(f"SELECT {_SENT_COLUMNS} FROM sent WHERE plan_sha256 = ?", plan_sha256)  # noqa: S608
-        return _sent(rows[0]) if rows else None
+        rows = self._rows(f"SELECT {SENT_COLUMNS} FROM sent WHERE plan_sha256 = ?", plan_sha256)  # noqa: S608
+        return sent_of(rows[0]) if rows else None
 
     def sends(self) -> tuple[Sent, ...]:
         """See the port."""
-        rows = self._rows(f"SELECT {_SENT_COLUMNS} FROM sent ORDER BY number")  # noqa: S608
-        return tuple(_sent(row) for row in rows)
+        rows = self._rows(f"SELECT {SENT_COLUMNS} FROM sent ORDER BY number")  # noqa: S608
+        return tuple(sent_of(row) for row in rows)
 
     def settle(self, plan_sha256: str, *, state: SendState, resolution: str | None, free_interlock: bool) -> None:
         """See the port."""
@@ -170,13 +158,14 @@ class SqliteLedger:
                 "SELECT account_key, session_id, folder, plan_sha256, ? FROM sent WHERE plan_sha256 = ?",
                 (claimed_at, plan_sha256),
             )
-            return _interlock(
-                _one(
-                    cursor,
-                    "SELECT interlock.* FROM interlock JOIN sent USING (account_key) WHERE sent.plan_sha256 = ?",
-                    plan_sha256,
-                )
-            )
+            row = cursor.execute(
+                "SELECT interlock.* FROM interlock JOIN sent USING (account_key) WHERE sent.plan_sha256 = ?",
+                (plan_sha256,),
+            ).fetchone()
+            if row is None:
+                message = f"The ledger {self._location} knows no send of the plan {plan_sha256}: rebuild it first."
+                raise StorageFault(message, code="ledger_plan_unknown", measured=plan_sha256)
+            return interlock_of(row)
 
     def import_send(self, sent: Sent, *, hold_interlock: bool) -> bool:
         """See the port."""
@@ -185,7 +174,7 @@ class SqliteLedger:
             if known is not None:
                 return False
             cursor.execute(
-                f"INSERT INTO sent ({_SENT_COLUMNS}, day) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT INTO sent ({SENT_COLUMNS}, day) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 (
                     *msgspec.structs.astuple(sent)[:7],
                     str(sent.nonce),
@@ -196,7 +185,7 @@ class SqliteLedger:
                     sent.spent_at[:10],
                 ),
             )
-            _advance_nonce(cursor, sent.signer_id, floor=sent.nonce)
+            advance_nonce(cursor, sent.signer_id, floor=sent.nonce)
             if hold_interlock:
                 cursor.execute(
                     "INSERT OR IGNORE INTO interlock VALUES (?, ?, ?, ?, ?)",
@@ -213,18 +202,19 @@ class SqliteLedger:
     def next_nonce(self, signer_id: str, *, floor: int) -> int:
         """See the port."""
         with self._transaction() as cursor:
-            return _advance_nonce(cursor, signer_id, floor=floor)
+            return advance_nonce(cursor, signer_id, floor=floor)
 
     def last_nonce(self, signer_id: str) -> int | None:
         """See the port."""
         rows = self._rows("SELECT last_nonce FROM key_use WHERE signer_id = ?", signer_id)
-        return int(rows[0][0]) if rows else None
+        # A key that only used rate points stands there with no nonce yet.
+        return int(rows[0][0]) or None if rows else None
 
     def take_points(self, signer_id: str, *, points: int, capacity: int, decay_per_kilosecond: int, at_ns: int) -> int:
         """See the port. The bucket is kept in thousandths of a point."""
         with self._transaction() as cursor:
             cursor.execute("INSERT OR IGNORE INTO key_use VALUES (?, '0', 0, ?)", (signer_id, str(at_ns)))
-            row = _one(
+            row = one_row(
                 cursor,
                 "SELECT points_milli, points_at_ns FROM key_use WHERE signer_id = ?",
                 signer_id,
@@ -236,7 +226,7 @@ class SqliteLedger:
                 return -(-excess_milli * 1000 // decay_per_kilosecond)
             cursor.execute(
                 "UPDATE key_use SET points_milli = ?, points_at_ns = ? WHERE signer_id = ?",
-                (level_milli + points * 1000, str(at_ns), signer_id),
+                (level_milli + points * 1000, str(max(at_ns, int(row[1]))), signer_id),
             )
             return 0
 
@@ -267,7 +257,7 @@ class SqliteLedger:
     def daily(self, account_key: str, day: str) -> tuple[int, Decimal]:
         """See the port."""
         with self._transaction() as cursor:
-            return _daily(cursor, account_key, day)
+            return daily_of(cursor, account_key, day)
 
     def note_head(self, head: Head) -> None:
         """See the port."""
@@ -292,7 +282,7 @@ class SqliteLedger:
                 (venue, environment, label, identity),
             )
             query = "SELECT identity FROM label WHERE venue = ? AND environment = ? AND label = ?"
-            return str(_one(cursor, query, venue, environment, label)[0])
+            return str(one_row(cursor, query, venue, environment, label)[0])
 
     def set_halt(self, halt: Halt | None) -> None:
         """See the port."""
@@ -311,18 +301,18 @@ class SqliteLedger:
             self._connection.execute("BEGIN EXCLUSIVE")
             self._connection.execute("COMMIT")
         with self._transaction() as cursor:
-            for statement in _SCHEMA.split(";\n"):
+            for statement in SCHEMA.split(";\n"):
                 cursor.execute(statement)
-            cursor.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(_SCHEMA_VERSION),))
+            cursor.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(SCHEMA_VERSION),))
             cursor.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('state_id', ?)",
                 (entropy.token_bytes(16).hex(),),
             )
-            version = _one(cursor, "SELECT value FROM meta WHERE key = 'version'")[0]
-            if version != str(_SCHEMA_VERSION):
+            version = one_row(cursor, "SELECT value FROM meta WHERE key = 'version'")[0]
+            if version != str(SCHEMA_VERSION):
                 message = f"{self._location} was written by a newer QuantLab. Use that version; nothing was sent."
-                raise StorageFault(message, code="ledger_version", measured=version, limit=str(_SCHEMA_VERSION))
-            return str(_one(cursor, "SELECT value FROM meta WHERE key = 'state_id'")[0])
+                raise StorageFault(message, code="ledger_version", measured=version, limit=str(SCHEMA_VERSION))
+            return str(one_row(cursor, "SELECT value FROM meta WHERE key = 'state_id'")[0])
 
     def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         with self._faults():
@@ -335,10 +325,12 @@ class SqliteLedger:
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 yield cursor
+                cursor.execute("COMMIT")
             except BaseException:
-                cursor.execute("ROLLBACK")
+                # A commit that failed may have ended the transaction already, or left it open and holding the file.
+                if self._connection.in_transaction:
+                    cursor.execute("ROLLBACK")
                 raise
-            cursor.execute("COMMIT")
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
@@ -349,6 +341,12 @@ class SqliteLedger:
                 message = "The ledger is held by another QuantLab process for longer than expected. Try again."
                 raise Busy(message, code="ledger_busy", measured=self._location) from error
             raise self._fault(error) from error
+        except sqlite3.IntegrityError as error:
+            message = (
+                f"The ledger {self._location} already holds another claim on the same client order id or nonce "
+                f"({error}). One of the two was copied or changed; nothing was claimed."
+            )
+            raise StorageFault(message, code="ledger_conflict", measured=str(error)) from error
         except sqlite3.DatabaseError as error:
             raise self._fault(error) from error
 
@@ -358,68 +356,3 @@ class SqliteLedger:
             "If it is damaged, move it away and run `quantlab ledger rebuild --root ROOT` for every root."
         )
         return StorageFault(message, code="ledger_unusable", measured=str(error))
-
-
-def _spend_refusal(cursor: sqlite3.Cursor, spend: Spend) -> SpendRefusal | None:
-    def exists(query: str, *values: str) -> bool:
-        return cursor.execute(query, values).fetchone() is not None
-
-    if exists("SELECT 1 FROM sent WHERE plan_sha256 = ?", spend.plan_sha256):
-        return SpendRefusal(code="plan_already_spent", measured=spend.plan_sha256, limit="a plan is sent once")
-    if exists("SELECT 1 FROM sent WHERE client_order_id = ?", spend.client_order_id):
-        return SpendRefusal(
-            code="client_order_id_already_spent",
-            measured=spend.client_order_id,
-            limit="an id is sent once",
-        )
-    if not exists(
-        "SELECT 1 FROM interlock WHERE account_key = ? AND session_id = ?",
-        spend.account_key,
-        spend.session_id,
-    ):
-        return SpendRefusal(code="interlock_not_held", measured="another session", limit="this session")
-    if exists("SELECT 1 FROM halt"):
-        return SpendRefusal(code="halted", measured="halt set", limit="no halt")
-    count, notional = _daily(cursor, spend.account_key, spend.day)
-    if count + 1 > spend.daily_orders_limit:
-        return SpendRefusal(code="daily_orders", measured=str(count + 1), limit=str(spend.daily_orders_limit))
-    if notional + spend.notional_quote > spend.daily_notional_limit:
-        return SpendRefusal(
-            code="daily_notional",
-            measured=canonical.decimal_text(notional + spend.notional_quote),
-            limit=canonical.decimal_text(spend.daily_notional_limit),
-        )
-    return None
-
-
-def _advance_nonce(cursor: sqlite3.Cursor, signer_id: str, *, floor: int) -> int:
-    row = cursor.execute("SELECT last_nonce FROM key_use WHERE signer_id = ?", (signer_id,)).fetchone()
-    nonce = max(int(row[0]) + 1, floor) if row else floor
-    cursor.execute(
-        "INSERT INTO key_use VALUES (?, ?, 0, '0') ON CONFLICT (signer_id) DO UPDATE SET last_nonce = ?",
-        (signer_id, str(nonce), str(nonce)),
-    )
-    return nonce
-
-
-def _daily(cursor: sqlite3.Cursor, account_key: str, day: str) -> tuple[int, Decimal]:
-    rows = cursor.execute(
-        "SELECT notional_quote FROM sent WHERE account_key = ? AND day = ? AND state != 'never_sent' "
-        "AND state != 'rejected'",
-        (account_key, day),
-    ).fetchall()
-    return len(rows), sum((Decimal(row[0]) for row in rows), Decimal(0))
-
-
-def _one(cursor: sqlite3.Cursor, query: str, *values: str) -> tuple[Any, ...]:
-    row: tuple[Any, ...] = cursor.execute(query, values).fetchone()
-    return row
-
-
-def _interlock(row: tuple[Any, ...]) -> Interlock:
-    return Interlock(**dict(zip(Interlock.__struct_fields__, row, strict=True)))
-
-
-def _sent(row: tuple[Any, ...]) -> Sent:
-    values = dict(zip(Sent.__struct_fields__, row, strict=True))
-    return Sent(**values | {"nonce": int(row[7]), "notional_quote": Decimal(row[8])})

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from pathlib import Path
 from typing import Any, Final
 
 from quantlab.kernel import canonical
-from quantlab.storage.durable import Disk, create_once, make_folders, replace_file
+from quantlab.storage.durable import (
+    TEMPORARY_PREFIX,
+    Disk,
+    create_once,
+    make_folders,
+    replace_file,
+    storage_faults,
+)
 
 SNAPSHOTS_FOLDER: Final = "snapshots"
 
@@ -37,7 +46,8 @@ def keep_snapshot(
     digest = canonical.digest(compare)[:12]
     folder = root / SNAPSHOTS_FOLDER
     make_folders(disk, folder)
-    kept = [one for one in disk.names(folder) if one.startswith(f"{name}-")]
+    with storage_faults(folder):
+        kept = [one for one in disk.names(folder) if one.startswith(f"{name}-")]
     if kept and kept[-1].endswith(f"-{digest}.json"):
         return (latest,)
     stamp = re.sub(r"[^0-9TZ]", "", generated_at)
@@ -66,25 +76,34 @@ def probe(disk: Disk, folder: Path) -> tuple[str, ...]:
         StorageFault: the folder cannot be made or written at all.
     """
     make_folders(disk, folder)
-    first, second = folder / ".tmp-probe-1", folder / ".tmp-probe-2"
-    problems = []
-    for path in (first, second):
-        if disk.kind(path) is not None:
-            disk.unlink(path)
+    # Names of this process alone: two commands may probe one folder at once.
+    first, second = (folder / f"{TEMPORARY_PREFIX}{os.getpid()}-probe-{number}" for number in (1, 2))
+    remove_file(disk, second)
     replace_file(disk, first, b"probe")
+    problems = []
     try:
         disk.link(first, second)
-        disk.unlink(second)
     except OSError:
         problems.append("hard links")
+    remove_file(disk, second)
     try:
         lock = disk.lock(second)
-        if lock is None:
-            problems.append("locks")
-        else:
-            lock.release()
-            disk.unlink(second)
     except OSError:
+        lock = None
+    if lock is None:
         problems.append("locks")
-    disk.unlink(first)
+    else:
+        lock.release()
+    remove_file(disk, second)
+    remove_file(disk, first)
     return tuple(problems)
+
+
+def remove_file(disk: Disk, path: Path) -> None:
+    """Remove a file that is derived or a person's switch, never evidence; one that is gone already is no fault.
+
+    Raises:
+        StorageFault: it cannot be removed.
+    """
+    with storage_faults(path), contextlib.suppress(FileNotFoundError):
+        disk.unlink(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,7 +12,14 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from quantlab.evidence.chain import UNSET_ENVIRONMENT, Chain, Record
-from quantlab.evidence.envelope import PRODUCER, Envelope, record_bytes, record_file_name
+from quantlab.evidence.envelope import (
+    MAXIMUM_RECORD_BYTES,
+    MAXIMUM_SEQUENCE,
+    PRODUCER,
+    Envelope,
+    record_bytes,
+    record_file_name,
+)
 from quantlab.evidence.records import BODY_TYPES, Body
 from quantlab.kernel import canonical
 from quantlab.kernel.clock import Clock, rfc3339
@@ -36,6 +44,7 @@ RESERVE_BYTES: Final = 256 * 1024
 ROOT_FILE: Final = ".quantlab-root.json"
 INLINE_BODY_BYTES: Final = 16 * 1024
 _LOCK_POLL_MS: Final = 20
+_MAXIMUM_MARKER_BYTES: Final = 4096
 
 B = TypeVar("B", bound=Body)
 Derive = Callable[[Chain], dict[str, Any]]
@@ -82,9 +91,9 @@ class SessionWriter:
         )
         slim, spilled = _without_large_bodies(body)
         raw = record_bytes(envelope, slim)
-        for digest, data in spilled:
-            make_folders(store.disk, self.session.folder / WIRE_FOLDER)
-            create_once(store.disk, self.session.folder / WIRE_FOLDER / digest, data)
+        _require_readable(envelope, raw, folder=self.session.folder)
+        if spilled:
+            self._spill(spilled)
         file_name = record_file_name(envelope.sequence, name)
         if not create_once(store.disk, self.session.folder / RECORDS_FOLDER / file_name, raw):
             message = f"{file_name} exists already in {self.session.folder}: another writer got past the lock."
@@ -98,6 +107,15 @@ class SessionWriter:
         self._accept(record)
         return record
 
+    def _spill(self, bodies: list[tuple[str, bytes]]) -> None:
+        disk, wire = self._store.disk, self.session.folder / WIRE_FOLDER
+        with storage_faults(wire):
+            if disk.kind(wire) == "other":
+                raise OSError(errno.ELOOP, "no plain folder")
+        make_folders(disk, wire)
+        for digest, data in bodies:
+            create_once(disk, wire / digest, data)
+
     def _accept(self, record: Record[Any]) -> None:
         chain = msgspec.structs.replace(
             self.session.chain,
@@ -110,17 +128,25 @@ class SessionWriter:
         if not self.trusted:
             # Views of a broken session stay as they are: they are evidence of what was changed.
             return
-        store.ledger.note_head(
-            Head(
-                session_id=self.session.session_id,
-                folder=str(self.session.folder.absolute()),
-                sequence=record.envelope.sequence,
-                record_sha256=record.sha256,
+        # The record stands, so nothing from here on may say that it does not: the next record is noted as the
+        # newer head, and a view that could not follow is stale until the next writer replaces it.
+        with contextlib.suppress(StorageFault, Busy):
+            store.ledger.note_head(
+                Head(
+                    session_id=self.session.session_id,
+                    folder=str(self.session.folder.absolute()),
+                    sequence=record.envelope.sequence,
+                    record_sha256=record.sha256,
+                )
             )
-        )
-        # The record stands; a view that could not follow it is stale, and the next writer replaces it.
         with contextlib.suppress(StorageFault):
             self.refresh_views(only=record.name)
+
+    def repair(self) -> None:
+        """Replace what is stale in a session that verifies. What cannot be replaced stays stale: it stops nobody."""
+        if self.session.verifies and self.session.stale_views:
+            with contextlib.suppress(StorageFault):
+                self.refresh_views()
 
     def refresh_views(self, *, only: str | None = None) -> None:
         """Replace stale views by the newest records, and rebuild the derived files.
@@ -134,7 +160,8 @@ class SessionWriter:
             replace_file(self._store.disk, self.session.folder / f"{name}.json", newest[name])
         for file_name, document in self._store.derive(self.chain).items():
             replace_file(self._store.disk, self.session.folder / file_name, canonical.encode(document))
-        self.session = msgspec.structs.replace(self.session, stale_views=())
+        left = () if only is None else tuple(view for view in self.session.stale_views if view != f"{only}.json")
+        self.session = msgspec.structs.replace(self.session, stale_views=left)
 
     def receipt(self, record: Record[Any]) -> AttemptReceipt:
         """Return the proof that an attempt record is durable; the transport asks for it before it sends."""
@@ -178,7 +205,7 @@ class SessionStore:
         if create_once(self.disk, marker, canonical.encode(document)):
             return
         with storage_faults(marker):
-            bound = _bound_environment(self.disk.read(marker))
+            bound = _bound_environment(self.disk.read(marker, at_most=_MAXIMUM_MARKER_BYTES))
         if bound != environment:
             suggestion = root.with_name(f"{root.name}_{environment}")
             message = f"{root} belongs to the environment {bound}. Use another root for {environment}: {suggestion}"
@@ -194,11 +221,16 @@ class SessionStore:
         """
         self.bind_root(root, environment=environment)
         folder = root / session_id
-        if self.disk.kind(folder) is not None:
-            raise Busy(f"{folder} exists already.", code="session_exists", measured=str(folder))
-        make_folders(self.disk, folder / RECORDS_FOLDER)
-        with self.write(folder, environment=environment) as writer:
-            yield writer
+        with storage_faults(folder):
+            taken = self.disk.kind(folder) is not None
+        if not taken:
+            make_folders(self.disk, folder / RECORDS_FOLDER)
+            with self.write(folder, environment=environment) as writer:
+                # Under the lock: another process may have begun a session of this id between look and making.
+                if writer.session.empty:
+                    yield writer
+                    return
+        raise Busy(f"{folder} exists already.", code="session_exists", measured=str(folder))
 
     @contextlib.contextmanager
     def create_outdir(self, outdir: Path, *, session_id: str, environment: str) -> Iterator[SessionWriter]:
@@ -218,7 +250,9 @@ class SessionStore:
                     limit=environment,
                 )
             self._sweep(outdir)
-            yield SessionWriter(self, session, environment=environment)
+            writer = SessionWriter(self, session, environment=environment)
+            writer.repair()
+            yield writer
 
     @contextlib.contextmanager
     def write(self, folder: Path, *, environment: str, wait_ms: int = 5_000) -> Iterator[SessionWriter]:
@@ -243,8 +277,7 @@ class SessionStore:
                 )
             self._sweep(folder)
             writer = SessionWriter(self, session, environment=environment)
-            if session.verifies and session.stale_views:
-                writer.refresh_views()
+            writer.repair()
             yield writer
 
     @contextlib.contextmanager
@@ -288,15 +321,29 @@ def schema_of(body: Body) -> str:
     Raises:
         KeyError: the type is no record body. A defect of ours.
     """
-    return next(schema for schema, body_type in BODY_TYPES.items() if body_type is type(body))
+    found = [schema for schema, body_type in BODY_TYPES.items() if body_type is type(body)]
+    if not found:
+        raise KeyError(type(body).__name__)
+    return found[-1]
 
 
 def _bound_environment(data: bytes) -> str:
     try:
         document = msgspec.json.decode(data, type=dict[str, str])
         return document["environment"]
-    except (msgspec.MsgspecError, KeyError):
+    except (ValueError, KeyError):
         return "unreadable"
+
+
+def _require_readable(envelope: Envelope, raw: bytes, *, folder: Path) -> None:
+    if envelope.sequence > MAXIMUM_SEQUENCE:
+        message = f"{folder} holds {MAXIMUM_SEQUENCE} records and takes no more."
+        raise StorageFault(message, code="storage_session_full", limit=str(MAXIMUM_SEQUENCE))
+    if len(raw) > MAXIMUM_RECORD_BYTES:
+        message = f"A record of {len(raw)} bytes for {folder} is larger than any reader accepts; it was not written."
+        raise StorageFault(
+            message, code="storage_record_too_large", measured=str(len(raw)), limit=str(MAXIMUM_RECORD_BYTES)
+        )
 
 
 def _without_large_bodies(body: B) -> tuple[B, list[tuple[str, bytes]]]:

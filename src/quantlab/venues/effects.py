@@ -6,10 +6,23 @@ Nothing here retries. A send needs the receipt of a durable attempt record of ex
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-from quantlab.model.execution import AttemptReceipt, CancelAnswer, PreparedSend, SubmitAnswer
+from quantlab.model.execution import (
+    AttemptReceipt,
+    BurnAnswer,
+    CancelAnswer,
+    PreparedSend,
+    SignedAction,
+    SubmitAnswer,
+)
 from quantlab.model.order import Plan
+
+NOT_ADMITTED: Final = "not_admitted_"
+"""How the ``rule`` of an answer begins when the venue refused a signed action before it admitted it.
+
+Nothing was done, but the signed bytes could still run until they expire, so the outcome of a submit is ``unknown``.
+"""
 
 
 class OrderEffects(Protocol):
@@ -26,3 +39,25 @@ class OrderEffects(Protocol):
 
     def cancel(self, prepared: PreparedSend, receipt: AttemptReceipt) -> CancelAnswer:
         """Send the cancel once. Never raises for anything the network or the venue does."""
+
+
+class SignedEffects(OrderEffects, Protocol):
+    """A venue whose orders are signed first and sent later, and whose nonces can be burned."""
+
+    def sign_order(self, plan: Plan, *, nonce: int, expires_at: datetime) -> SignedAction:
+        """Return the plan's order, signed. The key is read for this alone. Sends nothing; raises ``Denied``."""
+
+    def sign_noop(self, plan: Plan, *, nonce: int) -> SignedAction:
+        """Return an action without effect on the plan's nonce, signed: it burns the nonce. Sends nothing."""
+
+    def signed_refusals(self, signed: SignedAction, plan: Plan) -> tuple[str, ...]:
+        """Return how signed bytes differ from what they claim and from the plan, one sentence each. Pure."""
+
+    def prepare_submit_signed(self, signed: SignedAction) -> PreparedSend:
+        """Return the signed order as a request. Pure; needs no key."""
+
+    def prepare_burn(self, signed: SignedAction) -> PreparedSend:
+        """Return the signed noop as a request. Pure; needs no key."""
+
+    def burn(self, prepared: PreparedSend, receipt: AttemptReceipt) -> BurnAnswer:
+        """Send the noop once. Never raises for anything the network or the venue does."""

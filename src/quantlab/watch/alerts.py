@@ -1,6 +1,7 @@
 """Alerts: what needs a person's attention now, each with a code, since when, and the next command.
 
-An alert clears when what it asks for was done, or, for ended orders, after a day: old news is not an alarm.
+An alert clears when what it asks for was done, or, for ended orders, after a day: old news is not an alarm. An
+incident is dealt with when a person recorded a decision after it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from quantlab.evidence.chain import Record
-from quantlab.evidence.records import FillSummary, Incident, Reconciliation, StatusReport, Supervision
+from quantlab.evidence.chain import Chain, Record
+from quantlab.evidence.records import FillSummary, Incident, Reconciliation, Resolution, StatusReport, Supervision
 from quantlab.evidence.standing import Standing
 from quantlab.kernel.clock import parse_rfc3339
 from quantlab.kernel.result import NextStep
@@ -22,9 +23,13 @@ from quantlab.model.lifecycle import LIVE_ORDER
 from quantlab.watch.overview import Overview, Seen
 
 Severity = Literal["critical", "warning", "notice"]
+Options = tuple[tuple[str, str | None], ...]
 SUPERVISION_GAP: Final = timedelta(minutes=10)
 OLD_NEWS: Final = timedelta(days=1)
 LOOKS: Final = (StatusReport, Reconciliation, Supervision, FillSummary)
+DECIDED_BY_PERSON: Final = "interlock_freed_by_person"
+LATE_FIND: Final = "late_find"
+QUIET_INCIDENTS: Final = frozenset({"claim_freed", DECIDED_BY_PERSON})
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +58,14 @@ def _desk_alerts(overview: Overview) -> Iterator[Alert]:
         halt = overview.halt
         yield _desk("halt_set", "warning", halt.halted_at, f"Halted by {halt.reviewer}: {halt.reason}", _RESUME)
     elif overview.halt_file is not None:
-        yield _desk("halt_set", "warning", overview.generated_at, f"Halted by {overview.halt_file}", _RESUME)
+        # Nobody knows since when: a time of ours would make every report look like news.
+        yield _desk("halt_set", "warning", "", f"Halted by {overview.halt_file}", _RESUME)
+    found_late = {one.session_id for one in overview.seen if _found_late(one)}
     for lock in overview.interlocks:
         step = NextStep(why="end the unknown", verb="reconcile", arguments=(lock.folder,))
+        if lock.session_id in found_late:
+            why = "the order was found late: a person looks at it, then frees the account"
+            step = NextStep(why=why, verb="interlock resolve", options=(*_PERSON, ("account", lock.account_key)))
         text = f"The account {lock.account_key} is held by {lock.folder}: nothing new is sent for it."
         yield Alert(
             code="interlock_held",
@@ -67,25 +77,33 @@ def _desk_alerts(overview: Overview) -> Iterator[Alert]:
         )
 
 
+def _found_late(seen: Seen) -> bool:
+    standing = seen.standing
+    return standing is not None and any(one.body.code == LATE_FIND for one in standing.incidents)
+
+
 def _session_alerts(seen: Seen, *, now: datetime) -> Iterator[Alert]:
     if seen.session is None or seen.standing is None:
         yield _of(seen, "unreadable_session", "critical", "", str(seen.unreadable), verb="show")
         return
     if not seen.verifies:
-        first = seen.session.findings[0]
-        text = f"The evidence does not verify: {first.file} {first.message}."
+        first = next((f"{one.file} {one.message}." for one in seen.session.findings), seen.outdated)
+        text = f"The evidence does not verify: {first}"
         yield _of(seen, "unverifiable_session", "critical", seen.standing.latest_at or "", text, verb="show")
     yield from _send_alerts(seen, seen.standing, now=now)
+    decided = _decided_sequence(seen.session.chain)
     for incident in seen.standing.incidents:
-        yield from _incident_alert(seen, incident)
+        if incident.envelope.sequence > decided and incident.body.code not in QUIET_INCIDENTS:
+            yield _incident_alert(seen, incident)
 
 
 def _send_alerts(seen: Seen, standing: Standing, *, now: datetime) -> Iterator[Alert]:
     since = _sent_at(standing)
     if standing.unresolved:
         text = "An order may exist and nothing proves or decides it. Never send again; look for proof."
-        verb = "resolve" if standing.state == "not_found" else "reconcile"
-        yield _of(seen, "unresolved_send", "critical", since, text, verb=verb)
+        options = _RESOLVE if standing.state == "not_found" else ()
+        verb = "resolve" if options else "reconcile"
+        yield _of(seen, "unresolved_send", "critical", since, text, verb=verb, options=options)
         return
     looks = _looks_after(seen, standing)
     if standing.outcome == "accepted" and not looks:
@@ -126,12 +144,16 @@ def _ended_alerts(seen: Seen, standing: Standing, looks: list[Record[Any]], *, n
             yield _of(seen, "partial_fill", "warning", order.read_at, text, verb="fills")
 
 
-def _incident_alert(seen: Seen, incident: Record[Incident]) -> Iterator[Alert]:
-    quiet = {"claim_freed", "interlock_freed_by_person"}
-    if incident.body.code in quiet:
-        return
+def _incident_alert(seen: Seen, incident: Record[Incident]) -> Alert:
     code = "mismatch" if incident.body.code == "venue_reads_another_order" else incident.body.code
-    yield _of(seen, code, "critical", incident.envelope.recorded_at, incident.body.message, verb="show")
+    return _of(seen, code, "critical", incident.envelope.recorded_at, incident.body.message, verb="show")
+
+
+def _decided_sequence(chain: Chain) -> int:
+    """Return the sequence of the newest decision of a person in a session, 0 when there is none."""
+    decisions = [one.envelope.sequence for one in chain.all(Resolution)]
+    freed = [one.envelope.sequence for one in chain.all(Incident) if one.body.code == DECIDED_BY_PERSON]
+    return max(decisions + freed, default=0)
 
 
 def _looks_after(seen: Seen, standing: Standing) -> list[Record[Any]]:
@@ -159,7 +181,9 @@ def _sent_at(standing: Standing) -> str:
     return standing.latest_at or ""
 
 
-def _of(seen: Seen, code: str, severity: Severity, since: str, message: str, *, verb: str) -> Alert:
+def _of(
+    seen: Seen, code: str, severity: Severity, since: str, message: str, *, verb: str, options: Options = ()
+) -> Alert:
     why = "see what is known" if verb == "show" else "do this next"
     return Alert(
         code=code,
@@ -167,7 +191,7 @@ def _of(seen: Seen, code: str, severity: Severity, since: str, message: str, *, 
         session_id=seen.session_id,
         since=since,
         message=message,
-        step=NextStep(why=why, verb=verb, arguments=(str(seen.folder),)),
+        step=NextStep(why=why, verb=verb, arguments=(str(seen.folder),), options=options),
     )
 
 
@@ -175,8 +199,11 @@ def _desk(code: str, severity: Severity, since: str, message: str, step: NextSte
     return Alert(code=code, severity=severity, session_id=None, since=since, message=message, step=step)
 
 
-_RESUME: Final = NextStep(
-    why="when the reason is gone",
-    verb="resume",
-    options=(("reviewer", "<reviewer>"), ("reason", "<reason>")),
+_PERSON: Final[Options] = (("reviewer", "<reviewer>"), ("reason", "<reason>"))
+_RESUME: Final = NextStep(why="when the reason is gone", verb="resume", options=_PERSON)
+_RESOLVE: Final[Options] = (
+    ("reviewer", "<reviewer>"),
+    ("confirm", None),
+    ("decision", "not_landed"),
+    ("note", "<reason>"),
 )

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from quantlab.evidence.chain import Chain
+from quantlab.evidence.chain import UNSET_ENVIRONMENT, Chain
 from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel.errors import QuantLabFault
 from quantlab.storage.durable import Disk
 from quantlab.storage.ledger import Halt, Interlock
 from quantlab.storage.reader import Session, read_session, session_folders
 
+UNREADABLE: Final = "unreadable"
+
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """One session as seen: read and derived, or the reason why it could not be read."""
+    """One session as seen: read and derived, or the reason why it could not be read.
+
+    ``outdated`` says why the folder is not the newest evidence of its session, where the ledger knows better.
+    """
 
     folder: Path
     session: Session | None
     standing: Standing | None
     unreadable: str | None
+    outdated: str | None = None
 
     @property
     def session_id(self) -> str:
@@ -28,9 +35,16 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
         return self.session.session_id if self.session is not None else self.folder.name
 
     @property
+    def environment(self) -> str:
+        """Return the session's environment, ``unset`` when no record names one, ``unreadable`` when unread."""
+        if self.session is None:
+            return UNREADABLE
+        return self.session.environment or UNSET_ENVIRONMENT
+
+    @property
     def verifies(self) -> bool:
-        """Return whether the session was read and nothing was found wrong."""
-        return self.session is not None and self.session.verifies
+        """Return whether the session was read, nothing was found wrong, and nothing is missing at its end."""
+        return self.session is not None and self.session.verifies and self.outdated is None
 
     @property
     def chain(self) -> Chain | None:

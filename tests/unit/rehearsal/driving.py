@@ -13,6 +13,7 @@ from wsproto import events as ws
 
 from quantlab.rehearsal.control import ControlFace
 from quantlab.rehearsal.exchange import Exchange
+from quantlab.rehearsal.hyperliquid_face import HyperliquidFace
 from quantlab.rehearsal.kraken_face import KrakenFace
 from quantlab.rehearsal.seeding import seed_state
 from quantlab.rehearsal.state import decode_state
@@ -45,13 +46,15 @@ class World:
         kept = decode_state(state) if state else seed_state(seed, START_NS)
         self.exchange = Exchange(kept, lambda: self.driver_ns)
         self.kraken = KrakenFace(self.exchange)
-        self.control_face = ControlFace(self.exchange, self.kraken)
+        self.hyperliquid = HyperliquidFace(self.exchange)
+        self.control_face = ControlFace(self.exchange, self.kraken, self.hyperliquid)
         self.nonce = 10**18
 
     def pass_seconds(self, seconds: int | Decimal) -> None:
         """Let the driver's clock run on, and the exchange notice it."""
         self.driver_ns += int(seconds * NS)
         self.kraken.advance()
+        self.hyperliquid.advance()
 
     def exchange_bytes(self, data: bytes, face: Any = None) -> tuple[list[Any], Any]:
         """Send bytes over a new connection; return the actions and the connection."""

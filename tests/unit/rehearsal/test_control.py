@@ -3,7 +3,6 @@
 import pytest
 
 from quantlab.rehearsal.accounts import make_keys
-from quantlab.rehearsal.hyperliquid_face import HyperliquidFace
 from quantlab.rehearsal.state import StateUnreadable, decode_state
 from quantlab.rehearsal.wire import Close, Send
 from tests.unit.rehearsal.driving import CLIENT_ID, NS, START_NS, World, order, request_bytes
@@ -163,8 +162,7 @@ def test_state_that_is_not_ours_is_refused(data):
 @pytest.mark.parametrize("face", ["kraken", "control", "hyperliquid"])
 def test_malformed_http_is_answered_and_closed(world, data, face):
     """What is no HTTP gets a 400 and the end of its connection."""
-    faces = {"kraken": world.kraken, "control": world.control_face,
-             "hyperliquid": HyperliquidFace(world.exchange)}  # fmt: skip
+    faces = {"kraken": world.kraken, "control": world.control_face, "hyperliquid": world.hyperliquid}
     actions, connection = world.exchange_bytes(data, faces[face])
     assert actions[0].data.startswith(b"HTTP/1.1 400 ")
     assert actions[-1] == Close()
@@ -213,15 +211,3 @@ def test_end_of_stream_is_quiet(world):
     assert connection.outbox == []
     connection.lost()
     assert world.kraken.connections == []
-
-
-def test_hyperliquid_says_that_it_is_not_there(world):
-    """Every request is answered with 501 and a sentence, except the exchange's clock."""
-    face = HyperliquidFace(world.exchange)
-    reply = world.send(request_bytes("POST", "/info", {"Host": "x", "Content-Length": "2"}, b"{}"), face)
-    assert (reply.status, reply.json()["error"]) == (
-        501, "the Hyperliquid face is not part of this release",
-    )  # fmt: skip
-    clock = world.send(request_bytes("GET", "/rehearsal/clock", {"Host": "x"}), face)
-    assert clock.json() == {"now_ns": str(START_NS)}
-    assert [r["venue"] for r in world.requests()] == ["hyperliquid"]

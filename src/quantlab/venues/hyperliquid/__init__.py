@@ -1,0 +1,1 @@
+"""Hyperliquid perps and spot over REST and WebSocket."""

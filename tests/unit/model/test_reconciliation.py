@@ -1,0 +1,189 @@
+"""What ends an unknown: an order that equals the plan, or two clean empty searches far enough apart and late enough."""
+
+from datetime import timedelta
+
+import hypothesis
+import msgspec
+import pytest
+from hypothesis import strategies as st
+
+from quantlab.kernel.clock import rfc3339
+from quantlab.model.reconciliation import judge, mismatches_of, proof_from
+from tests.unit.evidence.built import BEGUN, ORDER, PASS, PLAN
+
+DEADLINE = BEGUN + timedelta(seconds=10)
+SETTLE = 60
+PROOF = BEGUN + timedelta(seconds=75)
+
+
+def at(seconds: int) -> str:
+    """Return the text of the venue's time, seconds after proof can begin."""
+    return rfc3339(PROOF + timedelta(seconds=seconds))
+
+
+def search(seconds: int, **changes):
+    """Return one search pass, clean and empty but for the changes."""
+    return msgspec.structs.replace(PASS, venue_at=at(seconds), **changes)
+
+
+def verdict(*passes, now: int = 100):
+    """Return the judgement over passes."""
+    return judge(passes, deadline_at=DEADLINE, settle_seconds=SETTLE, now_at=PROOF + timedelta(seconds=now))
+
+
+def test_proof_begins_after_deadline_margin_and_settle_time():
+    """No pass counts before the deadline, five seconds of margin and the settle time are over."""
+    assert PROOF == proof_from(deadline_at=DEADLINE, settle_seconds=SETTLE)
+
+
+def test_two_clean_distant_passes_are_not_found():
+    """Two clean empty passes at least 15 s apart, both late enough, end the search; nothing is proven by it."""
+    found = verdict(search(0), search(15))
+    assert ("not_found", None, ("searches_empty",), None, None) == (
+        found.resolution,
+        found.order,
+        found.reasons,
+        found.earliest_next_at,
+        found.incident,
+    )
+
+
+@pytest.mark.parametrize(
+    ("passes", "now", "reasons", "earliest"),
+    [
+        ((), -80, ("deadline_or_settle_time_not_passed",), at(0)),
+        ((search(-1),), -1, ("deadline_or_settle_time_not_passed",), at(0)),
+        ((search(-1), search(20)), 20, ("two_clean_passes_needed",), at(35)),
+        ((search(0), search(14)), 14, ("passes_too_close_together",), at(29)),
+        ((search(0),), 100, ("two_clean_passes_needed",), at(100)),
+        ((), 5, ("two_clean_passes_needed",), at(5)),
+        ((search(0), search(20, clean=False)), 20, ("reads_failed", "two_clean_passes_needed"), at(20)),
+        ((search(0), search(20, full=False)), 20, ("two_clean_passes_needed",), at(20)),
+        (
+            (search(0), search(20, venue_online=False)),
+            20,
+            ("venue_not_online", "two_clean_passes_needed"),
+            at(20),
+        ),
+        ((search(0), search(20, fence_set=False)), 20, ("nonce_fence_missing", "two_clean_passes_needed"), at(20)),
+        ((search(0), search(20, control_found=None)), 20, ("no_positive_control", "two_clean_passes_needed"), at(20)),
+        (
+            (search(0), search(20, control_found=False)),
+            20,
+            ("positive_control_not_found", "two_clean_passes_needed"),
+            at(20),
+        ),
+        (
+            (search(0), search(20, suspicious=("ETH 1 is now 1.25",))),
+            20,
+            ("account_changed_as_if_filled", "two_clean_passes_needed"),
+            at(20),
+        ),
+    ],
+)
+def test_anything_less_stays_unknown(passes, now, reasons, earliest):
+    """Every missing condition keeps the order unknown, is named, and says when another look can help."""
+    found = verdict(*passes, now=now)
+    assert ("unknown", reasons, earliest) == (found.resolution, found.reasons, found.earliest_next_at)
+
+
+@hypothesis.given(
+    st.lists(
+        st.tuples(
+            st.integers(-100, 100),
+            st.booleans(),
+            st.booleans(),
+            st.booleans(),
+            st.booleans(),
+            st.sampled_from([None, False, True]),
+            st.booleans(),
+        ),
+        max_size=6,
+    ).map(lambda rows: sorted(rows, key=lambda row: row[0]))
+)
+def test_not_found_always_rests_on_two_good_passes(rows):
+    """Not found is never said without two passes that were whole, clean, online, fenced, controlled and late."""
+    passes = [
+        search(
+            seconds,
+            full=full,
+            clean=clean,
+            venue_online=online,
+            fence_set=fence,
+            control_found=control,
+            suspicious=("x",) if doubt else (),
+        )
+        for seconds, full, clean, online, fence, control, doubt in rows
+    ]
+    good = [row[0] for row in rows if row[0] >= 0 and row[1:] == (True, True, True, True, True, False)]
+    expected = "not_found" if good and good[-1] - good[0] >= 15 else "unknown"
+    assert expected == verdict(*passes).resolution
+
+
+def test_a_match_is_landed_whatever_else_failed():
+    """One order under the id, equal to the plan, is landed; its newest reading is kept."""
+    newer = msgspec.structs.replace(ORDER, read_at=at(30))
+    found = verdict(search(-50, matches=(ORDER,)), search(10, matches=(newer,), clean=False), search(20))
+    assert ("landed", newer, ("order_found",)) == (found.resolution, found.order, found.reasons)
+
+
+def test_two_orders_under_one_id_are_an_incident():
+    """More than one venue order under our id is never resolved, and is reported with both ids."""
+    other = msgspec.structs.replace(ORDER, venue_order_id="OZZZZZ-ZZZZZ-ZZZZZZ")
+    found = verdict(search(0, matches=(ORDER,)), search(20, matches=(other,)))
+    assert ("unknown", ("more_than_one_match",)) == (found.resolution, found.reasons)
+    assert "2 orders carry this client order id: OABCDE-FGHIJ-KLMNOP, OZZZZZ-ZZZZZ-ZZZZZZ" == found.incident
+
+
+def test_a_match_that_differs_is_an_incident():
+    """An order under our id that is not the planned one stays unknown, also beside clean empty passes."""
+    found = verdict(search(0), search(20), search(30, mismatches=("side sell, planned buy",)))
+    assert ("unknown", ("match_differs_from_plan",)) == (found.resolution, found.reasons)
+    assert "side sell, planned buy" == found.incident
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"venue_symbol": "XBTUSD"}, "market XBTUSD, planned ETH/USD"),
+        ({"side": "sell"}, "side sell, planned buy"),
+        ({"size_base": "0.26"}, "size 0.26, planned 0.25"),
+        ({"order_type": "market"}, "type market, planned limit"),
+        ({"limit_price": "2020.3"}, "limit price 2020.3, planned 2020.2"),
+        ({"limit_price": None}, "limit price None, planned 2020.2"),
+        ({"client_order_id": "f" * 32}, f"client order id {'f' * 32}, planned 0123456789abcdef0123456789abcdef"),
+        (
+            {"opened_at": rfc3339(BEGUN - timedelta(seconds=120, microseconds=1))},
+            "opened at 2026-01-02T03:02:05.678900Z, sent at 2026-01-02T03:04:05.678901Z",
+        ),
+    ],
+)
+def test_every_difference_from_the_plan_is_named(changes, words):
+    """Market, side, size, type, price, id and time must all be the planned ones."""
+    order = msgspec.structs.replace(ORDER, **changes)
+    assert (words,) == mismatches_of(PLAN, order, attempted_at=BEGUN)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"venue_symbol": "ETH/USD"},
+        {"venue_symbol": "XETHZUSD"},
+        {"size_base": "0.2500"},
+        {"limit_price": "2020.20"},
+        {"client_order_id": None},
+        {"opened_at": None},
+        {"opened_at": rfc3339(BEGUN - timedelta(seconds=120))},
+    ],
+)
+def test_the_planned_order_under_any_spelling_matches(changes):
+    """Another spelling of the market or number, or a view that leaves a value out, is still the order."""
+    assert () == mismatches_of(PLAN, msgspec.structs.replace(ORDER, **changes), attempted_at=BEGUN)
+
+
+def test_a_market_order_has_no_price_to_compare():
+    """Where no limit price was planned, none is compared."""
+    plan = msgspec.structs.replace(PLAN, order_type="market", limit_price=None)
+    order = msgspec.structs.replace(ORDER, order_type="market", limit_price="0")
+    assert () == mismatches_of(plan, order, attempted_at=BEGUN)
