@@ -100,8 +100,8 @@ def judge(passes: tuple[SearchPass, ...], *, deadline_at: datetime, settle_secon
         return landed
     counting_from = proof_from(deadline_at=deadline_at, settle_seconds=settle_seconds)
     good = [one for one in passes if _is_empty_proof(one) and parse_rfc3339(one.venue_at) >= counting_from]
-    pair = _distant_pair(good)
-    if pair:
+    # A doubtful look after two good ones takes the absence back: stale never beats fresh.
+    if _distant_pair(good) and good[-1] is _newest_full(passes):
         return Verdict(resolution="not_found", order=None, reasons=("searches_empty",), earliest_next_at=None)
     reasons = _reasons(passes, good=good, counting_from=counting_from, now_at=now_at)
     earliest = counting_from
@@ -153,6 +153,10 @@ def _distant_pair(good: list[SearchPass]) -> bool:
     return last - first >= timedelta(seconds=PASS_GAP_SECONDS)
 
 
+def _newest_full(passes: tuple[SearchPass, ...]) -> SearchPass | None:
+    return next((one for one in reversed(passes) if one.full and one.clean), None)
+
+
 def _reasons(
     passes: tuple[SearchPass, ...], *, good: list[SearchPass], counting_from: datetime, now_at: datetime
 ) -> tuple[str, ...]:
@@ -166,7 +170,7 @@ def _reasons(
         reasons.append("deadline_or_settle_time_not_passed")
     elif len(good) < 2:
         reasons.append("two_clean_passes_needed")
-    else:
+    elif not _distant_pair(good):
         reasons.append("passes_too_close_together")
     return tuple(reasons)
 

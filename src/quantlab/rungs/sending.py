@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from quantlab.evidence.envelope import MAXIMUM_RECORD_BYTES
 from quantlab.kernel.errors import Denied
 from quantlab.kernel.result import NextStep
 from quantlab.model.order import Plan, intent_digest, plan_digest
@@ -116,8 +117,8 @@ def unknown_attempts(desk: Desk, root: Path) -> tuple[Path, ...]:
         for path in attempt_files(desk.disk, folder):
             try:
                 with storage_faults(path):
-                    plan_sha256 = msgspec.json.decode(desk.disk.read(path), type=_CitesPlan).plan_sha256
-            except msgspec.MsgspecError:
+                    plan_sha256 = msgspec.json.decode(desk.disk.read(path, at_most=MAXIMUM_RECORD_BYTES), type=_CitesPlan).plan_sha256
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 unknown.append(path)
                 continue
             if desk.ledger.sent(plan_sha256) is None:

@@ -48,6 +48,17 @@ def test_two_clean_distant_passes_are_not_found():
     )
 
 
+def test_a_doubtful_newest_look_takes_the_absence_back():
+    """After two good passes, a clean one that sees the account changed makes the order unknown again."""
+    found = verdict(search(0), search(15), search(40, suspicious=("ETH was 5, is 5.25",)))
+    assert ("unknown", ("account_changed_as_if_filled",)) == (found.resolution, found.reasons)
+
+
+def test_a_failed_newest_look_takes_nothing_back():
+    """A read that fails says nothing, so it leaves two good passes as they are."""
+    assert "not_found" == verdict(search(0), search(15), search(40, clean=False)).resolution
+
+
 @pytest.mark.parametrize(
     ("passes", "now", "reasons", "earliest"),
     [

@@ -163,12 +163,14 @@ def test_an_attempt_that_the_ledger_does_not_know_stops_every_send_of_the_root(b
     for name, data in (
         ("0001-broker_submit_attempt.json", b'{"plan_sha256":"00"}'),
         ("0002-broker_submit_attempt.json", b"torn"),
+        ("0003-broker_submit_attempt.json", b'{"plan_sha256":"\xff\xfe"}'),
+        ("0004-broker_submit_attempt.json", b"[" * 100_000),
     ):
         (strange / name).write_bytes(data)
     desk = bench.desk()
     unknown = sending.unknown_attempts(desk, bench.root)
     desk.ledger.close()
-    assert ["0001-broker_submit_attempt.json", "0002-broker_submit_attempt.json"] == [path.name for path in unknown]
+    assert [f"000{number}-broker_submit_attempt.json" for number in (1, 2, 3, 4)] == [path.name for path in unknown]
     result = bench.submit(other)
     assert result.outcome == "denied"
     assert "ledger_complete" in codes(result)
