@@ -307,6 +307,8 @@ def test_a_partial_fill_is_read_as_one(desk):
     """An immediate order that was filled in part is `filled` at the venue: the fills tell what traded."""
     desk.exchange.fault(venue="hyperliquid", path="/exchange", fault="partial_fill", value="0.4")
     (order_id,) = desk.submit(desk.plan(*desk.market())).venue_order_ids
+    desk.exchange.advance_clock(10)
+    desk.clock.refresh()
     report = desk.reads.read_order(order_id)
     assert ("filled", True) == (report.state, 0 < report.filled_base < report.size_base)
     assert report.filled_base == sum(fill.size_base for fill in desk.reads.read_fills(report))

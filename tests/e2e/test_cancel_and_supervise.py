@@ -1,6 +1,7 @@
 """An order that rests: watched over the WebSocket, canceled by a person, and never called canceled without a read."""
 
 import signal
+from decimal import Decimal
 
 from tests.e2e.operating import PASSED_SECONDS, until, verify
 
@@ -163,11 +164,19 @@ def test_supervise_sees_what_happens_while_it_watches(operator):
 
 
 def test_supervise_sees_a_fill_over_the_stream(operator):
-    """A partly filled order that fills while it is watched is told by the stream and proven by a read."""
-    session = operator.gated("0.25", "--broker-limit-price", "2010", "--broker-time-in-force", "gtc")
-    operator.fault("partial_fill", value={"fraction": "0.4", "then": "fill"})
+    """An order that the moving market fills while it is watched is told by the stream and proven by a read."""
+    depth = operator.exchange.get(operator.exchange.line["kraken_url"] + "/0/public/Depth?pair=XETHZUSD&count=1")
+    (book,) = depth["result"].values()
+    price = Decimal(book["bids"][0][0]) - Decimal("0.5")
+    words = ("--broker-limit-price", f"{price:.2f}", "--broker-time-in-force", "gtc", "--broker-post-only")
+    session = operator.gated("0.25", *words)
     operator.submit(0, session)
+    assert ["open"] == [one["status"] for one in operator.exchange.orders()]
     process = watching(operator, session)
+    for _ in range(500):
+        operator.advance(30)
+        if operator.exchange.orders()[0]["status"] == "filled":
+            break
     done = operator.end(process)
     assert (0, "terminal") == (done.code, done.envelope["data"]["ended"]), done
     order = done.envelope["data"]["order"]

@@ -173,9 +173,13 @@ def test_removed_record_is_found(tampered):
 def test_added_record_is_found(tampered):
     """A file that is no record of the chain is found: 5."""
     operator, session, _ = tampered
-    (operator.path(session) / "records" / "0009-approval.json").write_text("{}")
+    added = operator.path(session) / "records" / "0009-approval.json"
+    added.write_text("{}")
     operator.submit(5, session)
     assert operator.shown(session)["verifies"] is False
+    # Taken out again, the session is what it was: looking at the forgery did not make it evidence.
+    added.unlink()
+    assert operator.shown(session)["verifies"] is True
 
 
 def test_missing_or_older_view_is_stale_not_tampering(tampered):

@@ -1,10 +1,12 @@
 """Independent Hyperliquid clients, pointed at the rehearsal exchange, work without special handling."""
 
 import queue
+import random
 from typing import Any
 
 import pytest
 
+from quantlab.rehearsal.hyperliquid_signing import action_hash, l1_digest, recover
 from tests.e2e.exchange_process import SECONDS, ExchangeProcess
 
 pytestmark = pytest.mark.oracle
@@ -79,6 +81,42 @@ def test_official_client_modifies_expires_and_burns(exchange):
     trader.set_expires_after(nonce - 1000)
     expired = {"status": "err", "response": "Action already expired"}
     assert expired == trader.order("ETH", True, 0.25, 1900, gtc)
+
+
+def test_official_hash_and_signature():
+    """For generated actions, vaults and expiries the official hash is ours, and its signature recovers."""
+    signing = pytest.importorskip("hyperliquid.utils.signing", reason=MISSING)
+    accounts = pytest.importorskip("eth_account", reason=MISSING)
+    wallet = accounts.Account.from_key("0x" + "01" * 32)
+    draw = random.Random(7)
+    for _ in range(300):
+        action = generated(draw)
+        nonce, expires = draw.randrange(2**43), draw.choice([None, draw.randrange(2**43)])
+        vault = draw.choice([None, "0x" + f"{draw.getrandbits(160):040x}"])
+        ours = action_hash(action, nonce, vault, expires)
+        assert signing.action_hash(action, vault, nonce, expires) == ours
+        mainnet = draw.choice([True, False])
+        made = signing.sign_l1_action(wallet, action, vault, nonce, expires, mainnet)
+        signature = (int(made["r"], 16), int(made["s"], 16), made["v"])
+        assert wallet.address.lower() == recover(l1_digest(ours, "a" if mainnet else "b"), signature)
+
+
+def generated(draw: random.Random) -> dict[str, Any]:
+    """Make an action up."""
+    asset, cloid = draw.choice([0, 1, 127, 128, 10_107, 110_000]), f"0x{draw.getrandbits(128):032x}"
+    order = {
+        "a": asset, "b": draw.choice([True, False]), "p": str(draw.randrange(1, 10**6)),
+        "s": f"0.{draw.randrange(1, 10**5)}", "r": draw.choice([True, False]),
+        "t": {"limit": {"tif": draw.choice(["Gtc", "Ioc", "Alo"])}},
+    }  # fmt: skip
+    if draw.choice([True, False]):
+        order["c"] = cloid
+    return draw.choice([
+        {"type": "order", "orders": [order] * draw.randrange(1, 20), "grouping": "na"},
+        {"type": "cancel", "cancels": [{"a": asset, "o": draw.randrange(2**40)}]},
+        {"type": "cancelByCloid", "cancels": [{"asset": asset, "cloid": cloid}]},
+        {"type": "noop"},
+    ])  # fmt: skip
 
 
 def test_official_client_acts_for_the_sub_account(exchange):

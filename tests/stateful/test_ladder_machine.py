@@ -9,7 +9,15 @@ from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from quantlab.evidence.records import Resolution, SubmitAttempt
 from quantlab.evidence.standing import standing_of
@@ -20,7 +28,7 @@ from tests.support.breaking import Breaker, Killed, QuickDisk, break_bench, mend
 from tests.support.virtual import Bench
 
 SIZES = (("0.25", 500), ("0.2", 400), ("0.1", 200))
-FAULTS: tuple[tuple[str, str, Any], ...] = (
+ORDER_FAULTS: tuple[tuple[str, str, Any], ...] = (
     ("drop_after_accept", "AddOrder", None),
     ("drop_before_read", "AddOrder", None),
     ("late", "AddOrder", 3),
@@ -31,6 +39,8 @@ FAULTS: tuple[tuple[str, str, Any], ...] = (
     ("api_error", "AddOrder", "EService:Busy"),
     ("garbage", "AddOrder", None),
     ("partial_fill", "AddOrder", {"fraction": 0.4, "then": "rest"}),
+)
+OTHER_FAULTS: tuple[tuple[str, str, Any], ...] = (
     ("http_error", "OpenOrders", 502),
     ("http_error", "ClosedOrders", 502),
     ("stale_reads", "QueryOrders", 30),
@@ -49,17 +59,17 @@ class LadderMachine(RuleBasedStateMachine):
         self.work = Path(tempfile.mkdtemp(prefix="quantlab-ladder-"))
         self.folders: list[Path] = []
         self.digests: dict[Path, str] = {}
-        self.freed: set[str] = set()
 
     def teardown(self) -> None:
         """Leave no folder behind."""
         shutil.rmtree(self.work)
 
-    @initialize()
-    def open(self) -> None:
-        """Begin with an empty bench that checks every order's bytes as they leave."""
+    @initialize(target=sessions, resting=st.booleans(), mishap=st.sampled_from([None, *ORDER_FAULTS]))
+    def open(self, resting: bool, mishap: Any) -> Any:
+        """Begin with one order that was sent, on a bench that checks every order's bytes as they leave."""
         self.bench = Bench(self.work)
         self.whole()
+        return self.venture_with(SIZES[0], resting=resting, mishap=mishap, killed=None, at=0)
 
     def whole(self) -> None:
         """Give the bench whole ports that watch the order's bytes."""
@@ -78,9 +88,8 @@ class LadderMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------ commands
 
-    @rule(target=sessions, size=st.sampled_from(SIZES), resting=st.booleans())
-    def validate(self, size: tuple[str, int], resting: bool) -> Any:
-        """Validate one of three orders, to rest or to trade at once."""
+    def begin(self, size: tuple[str, int], *, resting: bool) -> Path:
+        """Validate an order, to rest or to trade at once; return its folder, or one that is no session."""
         changes: dict[str, Any] = {"quantity": Decimal(size[0]), "notional": Decimal(size[1])}
         if resting:
             bid, _ = self.bench.world.best()
@@ -93,16 +102,35 @@ class LadderMachine(RuleBasedStateMachine):
         self.folders.append(folder)
         return folder
 
-    @rule(target=sessions)
-    def gated(self) -> Any:
-        """Walk a fresh order up to the gate, as far as it goes."""
-        result = self.bench.validate()
-        folder = self.bench.root / str(result.session_id)
-        if result.session_id is None or not folder.exists():
-            return self.bench.root / "none"
-        self.folders.append(folder)
+    @rule(target=sessions, size=st.sampled_from(SIZES), resting=st.booleans())
+    def validate(self, size: tuple[str, int], resting: bool) -> Any:
+        """Validate, allowed or not."""
+        return self.begin(size, resting=resting)
+
+    @rule(
+        target=sessions,
+        size=st.sampled_from(SIZES),
+        resting=st.booleans(),
+        mishap=st.sampled_from([None, *ORDER_FAULTS]),
+        killed=st.sampled_from([None, None, "disk", "ledger", "net"]),
+        at=st.integers(1, 60),
+    )
+    def venture(self, size: tuple[str, int], resting: bool, mishap: Any, killed: str | None, at: int) -> Any:
+        """A day later: walk a fresh order up to its submit, which meets a fault or is killed."""
+        self.jump(90_000)
+        return self.venture_with(size, resting=resting, mishap=mishap, killed=killed, at=at)
+
+    def venture_with(self, size: Any, *, resting: bool, mishap: Any, killed: str | None, at: int) -> Path:
+        """Walk a fresh order up to its submit."""
+        folder = self.begin(size, resting=resting)
         for step in (self.bench.approve, self.bench.bundle, self.bench.gate):
             step(folder)
+        if mishap is not None:
+            self.arm(mishap)
+        if killed is None:
+            self.bench.submit(folder)
+        else:
+            self.killed(folder, at, killed)
         return folder
 
     @rule(session=sessions, name=st.sampled_from(["approve", "bundle", "gate"]))
@@ -125,26 +153,31 @@ class LadderMachine(RuleBasedStateMachine):
         """Watch for a few seconds."""
         self.bench.supervise(session, bound_seconds=3)
 
+    @rule(session=sessions)
+    def free_interlock(self, session: Path) -> None:
+        """Look, and try the person's way to free the account."""
+        self.bench.status(session)
+        self.bench.free_interlock()
+
     @rule(session=sessions, decision=st.sampled_from(["landed", "not_landed"]))
     def resolve(self, session: Path, decision: str) -> None:
         """Decide, allowed or not."""
         self.bench.resolve(session, decision)
 
-    @rule()
-    def free_interlock(self) -> None:
-        """Try the person's way to free the account."""
-        self.bench.free_interlock()
-
-    @rule(session=sessions)
-    def to_the_end(self, session: Path) -> None:
-        """Reconcile through the whole protocol."""
-        for seconds in (0, 100, 20):
-            self.bench.world.pass_seconds(seconds)
-            self.bench.reconcile(session)
+    @rule(decides=st.booleans())
+    def to_the_end(self, decides: bool) -> None:
+        """Take what is unresolved through the whole protocol, and decide it or not."""
+        for session in self.folders:
+            if standing_of(read_session(self.bench.disk, session).chain).unresolved:
+                for seconds in (0, 100, 20):
+                    self.bench.world.pass_seconds(seconds)
+                    self.bench.reconcile(session)
+                if decides:
+                    self.bench.resolve(session)
 
     # ------------------------------------------------------------------------------------------ mishaps
 
-    @rule(session=sessions, at=st.integers(1, 150), kind=st.sampled_from(["disk", "ledger", "net"]))
+    @rule(session=sessions, at=st.integers(1, 60), kind=st.sampled_from(["disk", "ledger", "net"]))
     def killed(self, session: Path, at: int, kind: str) -> None:
         """Kill a submit at one of its effects."""
         break_bench(self.bench, Breaker(at, Killed(), kinds=(kind,)))
@@ -156,7 +189,7 @@ class LadderMachine(RuleBasedStateMachine):
         finally:
             self.whole()
 
-    @rule(fault=st.sampled_from(FAULTS))
+    @rule(fault=st.sampled_from(ORDER_FAULTS + OTHER_FAULTS))
     def arm(self, fault: tuple[str, str, Any]) -> None:
         """Arm one fault for one request."""
         name, path, value = fault
@@ -175,11 +208,13 @@ class LadderMachine(RuleBasedStateMachine):
         self.bench.world.control("POST", "/clock", {"advance_seconds": seconds})
         self.bench.world.driver_ns += 10**9
 
-    @rule(halted=st.booleans())
-    def halt(self, halted: bool) -> None:
-        """Set or clear the kill switch."""
+    @rule(session=sessions, halted=st.booleans())
+    def halt(self, session: Path, halted: bool) -> None:
+        """Set the kill switch under a submit, or clear it."""
         halt = Halt(reviewer="marce", reason="storm", halted_at="2026-01-01T00:00:00.000000Z") if halted else None
         self.bench.ask_ledger(lambda ledger: ledger.set_halt(halt))
+        self.bench.submit(session)
+        self.bench.ask_ledger(lambda ledger: ledger.set_halt(None))
 
     @rule(session=sessions)
     def submit_a_copy(self, session: Path) -> None:
@@ -242,8 +277,8 @@ class LadderMachine(RuleBasedStateMachine):
         assert len(unresolved) <= 1
 
 
-LadderMachine.TestCase.settings = settings(
-    max_examples=30,
+GATE = settings(
+    max_examples=25,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
@@ -252,4 +287,8 @@ LadderMachine.TestCase.settings = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-TestLadder = LadderMachine.TestCase
+
+
+def test_the_ladder_keeps_its_promises_on_every_walk() -> None:
+    """Whatever commands, faults, kills, copies and clock jumps come in whatever order, every invariant holds."""
+    run_state_machine_as_test(LadderMachine, settings=GATE)

@@ -214,9 +214,7 @@ class Bench:
         try:
             return module.run(desk, module.Request(**fields))
         except QuantLabFault as fault:
-            return Result(
-                outcome=fault.outcome, headline=fault.message, refusals=fault.refusals, next=fault.next_step
-            )
+            return Result(outcome=fault.outcome, headline=fault.message, refusals=fault.refusals, next=fault.next_step)
         finally:
             if "ledger" in desk.__dict__:
                 desk.ledger.close()
@@ -248,7 +246,9 @@ class Bench:
         return self.run("bundle", session=session)
 
     def gate(self, session: Path, **changes: Any) -> Result:
-        return self.run("gate", **({"session": session, "reviewer": "marce", "confirm": True, "note": "ready"} | changes))
+        return self.run(
+            "gate", **({"session": session, "reviewer": "marce", "confirm": True, "note": "ready"} | changes)
+        )
 
     def gated(self, **changes: Any) -> Path:
         """Return the folder of a session that may be submitted."""
@@ -285,7 +285,9 @@ class Bench:
         return self.run("status", session=session)
 
     def cancel(self, session: Path, **changes: Any) -> Result:
-        return self.run("cancel", **({"session": session, "reviewer": "marce", "confirm": True, "note": None} | changes))
+        return self.run(
+            "cancel", **({"session": session, "reviewer": "marce", "confirm": True, "note": None} | changes)
+        )
 
     def resolve(self, session: Path, decision: str = "not_landed", **changes: Any) -> Result:
         fields = {"session": session, "reviewer": "marce", "confirm": True, "decision": decision, "note": "checked"}

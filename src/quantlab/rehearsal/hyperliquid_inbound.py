@@ -12,6 +12,7 @@ from quantlab.rehearsal.wire import Request
 EXCHANGE_PATH: Final = "/exchange"
 INFO_PATH: Final = "/info"
 STREAM_PATH: Final = "/ws"
+MOST_NAME: Final = 64
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,4 +47,5 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(data, dict) and self.route == EXCHANGE_PATH:
             data = data.get("action")
         found = data.get("type") if isinstance(data, dict) else None
-        return found if isinstance(found, str) else None
+        # The name is kept in the request log: only a plain word is one.
+        return found if isinstance(found, str) and found.isascii() and len(found) < MOST_NAME else None

@@ -92,7 +92,12 @@ def _pack_int(value: int) -> bytes:
 
 def action_hash(action: Json, nonce: int, vault: str | None, expires_ms: int | None) -> bytes:
     """Return the connection id of an L1 action whose keys stand in the hashed order."""
-    data = pack(action) + nonce.to_bytes(8, "big")
+    try:
+        data = pack(action)
+    except (UnicodeEncodeError, RecursionError) as error:
+        # Half a character, or nesting without end: JSON can say it, an action cannot.
+        raise Refused(NO_SIGNER) from error
+    data += nonce.to_bytes(8, "big")
     data += b"\x00" if vault is None else b"\x01" + bytes.fromhex(vault[2:])
     if expires_ms is not None:
         data += b"\x00" + expires_ms.to_bytes(8, "big")

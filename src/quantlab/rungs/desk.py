@@ -228,8 +228,11 @@ class Desk:
         )
 
     def _catch_up(self, session: Session, head: Head) -> None:
-        """Let the ledger know records that a killed command made durable but could not report any more."""
-        if session.chain.head_sequence > head.sequence:
+        """Let the ledger know records that a killed command made durable but could not report any more.
+
+        Only of a session that verifies: a look at forged records must not make them the newest evidence.
+        """
+        if session.verifies and session.chain.head_sequence > head.sequence:
             self.ledger.note_head(
                 Head(
                     session_id=session.session_id,

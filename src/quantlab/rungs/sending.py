@@ -117,7 +117,9 @@ def unknown_attempts(desk: Desk, root: Path) -> tuple[Path, ...]:
         for path in attempt_files(desk.disk, folder):
             try:
                 with storage_faults(path):
-                    plan_sha256 = msgspec.json.decode(desk.disk.read(path, at_most=MAXIMUM_RECORD_BYTES), type=_CitesPlan).plan_sha256
+                    plan_sha256 = msgspec.json.decode(
+                        desk.disk.read(path, at_most=MAXIMUM_RECORD_BYTES), type=_CitesPlan
+                    ).plan_sha256
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 unknown.append(path)
                 continue

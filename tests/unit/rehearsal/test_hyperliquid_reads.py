@@ -123,6 +123,20 @@ def test_orders_without_a_shape(desk, change):
     assert desk.post("/exchange", {**body, "action": {"type": "noop"}}).json()["status"] == "ok"
 
 
+@pytest.mark.parametrize("text", ['"\\ud800"', "[" * 400 + "]" * 400, '"' + "x" * 10_000 + '"'])
+@pytest.mark.parametrize("place", ["type", "name"])
+def test_what_json_can_say_and_nobody_means(desk, text, place):
+    """Half a character, deep nesting and long names are refused, and the state can still be written."""
+    body = desk.envelope({"type": "noop"})
+    name = '{"type": "createSubAccount", "name": ' + text + "}"
+    action = '{"type": ' + text + "}" if place == "type" else name
+    raw = json.dumps({**body, "action": None}).replace('"action": null', f'"action": {action}')
+    reply = desk.post("/exchange", raw.encode())
+    assert (422 if place == "type" else 200) == reply.status
+    assert desk.post("/info", f'{{"type": {text}}}'.encode()).status == 422
+    assert decode_state(desk.exchange.take_snapshot(force=True)).requests
+
+
 def test_ninth_decimal_may_be_zero(desk):
     """Zeros after the eighth decimal pass."""
     assert desk.act(order_action({**limit(), "p": "1900.000000000"}), signed=order_action(limit()))

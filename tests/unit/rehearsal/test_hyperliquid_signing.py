@@ -185,3 +185,26 @@ def test_missing_field_of_a_user_signed_action():
     """An action without a field of its type has no signer."""
     with pytest.raises(Refused, match="Unable to recover signer"):
         user_digest({"type": "approveAgent", "hyperliquidChain": "Testnet", "signatureChainId": "0x1"})
+
+
+@pytest.mark.parametrize("value", [1.5, 2**64, -(2**63) - 1, b"x"])
+def test_what_no_action_holds_cannot_be_packed(value):
+    """Numbers that MessagePack cannot hold, and kinds that JSON has not, have no signer."""
+    with pytest.raises(Refused, match="Unable to recover signer"):
+        pack({"type": value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"signatureChainId": "moon"}, {"signatureChainId": "-0x1"}, {"agentAddress": "0xzz"}, {"nonce": -1},
+     {"nonce": "5"}, {"hyperliquidChain": None}],
+)  # fmt: skip
+def test_malformed_user_signed_action(change):
+    """A field that is not of its type leaves no signer."""
+    action = {
+        "type": "approveAgent", "hyperliquidChain": "Testnet", "signatureChainId": "0x1",
+        "agentAddress": VAULT, "agentName": "x", "nonce": 5,
+    }  # fmt: skip
+    assert user_digest(action) == user_digest(dict(reversed(action.items())))
+    with pytest.raises(Refused, match="Unable to recover signer"):
+        user_digest(action | change)

@@ -327,3 +327,58 @@ def test_closing_handshake(desk, wire):
     assert wire.ends == [Close()]
     wire.connection.lost()
     assert desk.hyperliquid.connections == []
+
+
+def test_pings_of_the_protocol_and_pieces(desk, wire):
+    """A ping frame gets a pong frame, and a message may come in pieces."""
+    from wsproto import events as ws
+
+    wire.connection.receive(wire.machine.send(ws.Ping(payload=b"x")))
+    [sent] = wire.connection.outbox
+    assert sent.data == b"\x8a\x01x"
+    wire.connection.outbox.clear()
+    for text, done in (('{"method"', False), (': "ping"}', True)):
+        wire.connection.receive(wire.machine.send(ws.TextMessage(data=text, message_finished=done)))
+    assert [{"channel": "pong"}] == wire.take()
+
+
+def test_bytes_that_are_no_frames_end_the_connection(desk, wire):
+    """What breaks the protocol ends this connection and no other."""
+    wire.connection.receive(b"\xff\xff\xff\xff")
+    wire.pump()
+    assert wire.ends == [Close()]
+    assert [{"channel": "pong"}] == Wire(desk).say("ping")
+
+
+def test_aggregated_fills_are_one_row(desk, wire):
+    """With aggregateByTime an order that took several levels is told as one fill."""
+    desk.act({"type": "updateLeverage", "asset": 1, "isCross": True, "leverage": 25})
+    wire.subscribe("userFills", user=desk.user, aggregateByTime=True)
+    desk.place(limit("2100", "20", "Ioc"))
+    [frame] = wire.take()
+    assert ["20.0"] == [fill["sz"] for fill in frame["data"]["fills"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("userFundings", "fundings"), ("userNonFundingLedgerUpdates", "nonFundingLedgerUpdates")]
+)
+def test_streams_without_news_begin_empty(desk, wire, kind, key):
+    """Streams of things that do not happen here begin with an empty snapshot."""
+    _, snapshot = wire.subscribe(kind, user=desk.user)
+    assert snapshot == {"channel": kind, "data": {"isSnapshot": True, "user": desk.user, key: []}}
+
+
+def test_active_asset_data_follows_the_clock(desk, wire):
+    """What can be traded of an asset is pushed for the account."""
+    _, first = wire.subscribe("activeAssetData", user=desk.user, coin="ETH")
+    assert first["data"]["leverage"] == {"type": "cross", "value": 20}
+    desk.pass_seconds(1)
+    assert channels(wire.tick()) == ["activeAssetData"]
+
+
+def test_limited_subscriptions(desk, wire):
+    """Beyond so many subscriptions the next is refused."""
+    desk.hl_fault("limits", value={"subscriptions": 1})
+    wire.subscribe("allMids")
+    [frame] = wire.subscribe("trades", coin="ETH")
+    assert frame["channel"] == "error"

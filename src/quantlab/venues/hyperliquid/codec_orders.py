@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -28,6 +28,9 @@ _CLIENT_ORDER_ID: Final = re.compile(r"0x[0-9a-f]{32}")
 _MOST_WIRE_DECIMALS: Final = 8
 _AVERAGE_DECIMALS: Final = 12
 _SIDES: Final = {"B": "buy", "A": "sell"}
+_DROPPING: Final = frozenset({"Ioc", "FrontendMarket"})
+# How long the view of the fills may be behind the view of the orders (hyperliquid.md 5.3).
+_FILLS_LATE: Final = timedelta(seconds=10)
 _TIMES_IN_FORCE: Final = {"gtc": "Gtc", "ioc": "Ioc"}
 
 # Every status the venue documents (hyperliquid.md 5.1), and what it means. Any other word is unrecognised.
@@ -67,6 +70,8 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     opened_at: datetime
     status_at: datetime
+    has_loose_rest: bool
+    """What remains can be less than was not traded: of a reduce-only order, and of one whose rest was dropped."""
 
     @property
     def state(self) -> OrderState:
@@ -77,6 +82,11 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     def may_have_traded(self) -> bool:
         """Return whether there can be fills: never of a rejected order, nor of an open one of which all remains."""
         return self.state != "rejected" and not (self.state == "open" and self.remaining == self.size)
+
+    @property
+    def most_traded(self) -> Decimal:
+        """Return what traded as far as the record says; with a loose rest it can be less."""
+        return self.size - self.remaining if self.may_have_traded else Decimal(0)
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +258,7 @@ def parse_row(value: object, *, status: str, status_at: datetime | None = None) 
         status=status,
         opened_at=opened_at,
         status_at=status_at or opened_at,
+        has_loose_rest=row.get("reduceOnly") is True or row.get("tif") in _DROPPING,
     )
 
 
@@ -290,15 +301,14 @@ def report_of(
         by_fills: False lets the record's own figure stand where no fill is shown, for orders of others.
 
     Raises:
-        BadAnswer: the record says that it traded, and no fill is shown: one of the two views is behind.
+        BadAnswer: the record says that more traded than the fills show: one of the two views is behind.
     """
-    own = tuple(fill for fill in fills if fill.report.venue_order_id == row.venue_order_id)
-    filled = sum((fill.report.size_base for fill in own), Decimal(0))
+    own, filled = _own_fills(row, fills)
     cost = sum((fill.report.cost_quote for fill in own), Decimal(0))
-    if row.state == "filled" and not own:
-        if by_fills:
-            raise BadAnswer(f"order {row.venue_order_id} is filled and shows no fills")
-        filled = row.size - row.remaining
+    if by_fills and _lacks_fills(row, filled, read_at=read_at):
+        raise BadAnswer(f"order {row.venue_order_id} has traded more than its fills show")
+    if not own and row.state == "filled":
+        filled = row.most_traded
     state = row.state
     return OrderReport(
         venue_order_id=row.venue_order_id,
@@ -321,6 +331,26 @@ def report_of(
         source=source,
         read_at=read_at,
     )
+
+
+def awaits_fills(row: OrderRow, fills: Sequence[Fill], *, read_at: datetime) -> bool:
+    """Return whether fills of an order may still be on their way to this view: its record is young and says more."""
+    _, filled = _own_fills(row, fills)
+    return filled < row.most_traded and read_at - row.status_at < _FILLS_LATE
+
+
+def _own_fills(row: OrderRow, fills: Sequence[Fill]) -> tuple[tuple[Fill, ...], Decimal]:
+    own = tuple(fill for fill in fills if fill.report.venue_order_id == row.venue_order_id)
+    return own, sum((fill.report.size_base for fill in own), Decimal(0))
+
+
+def _lacks_fills(row: OrderRow, filled: Decimal, *, read_at: datetime) -> bool:
+    """Return whether fills are missing, or may still be on their way to this view."""
+    if row.state == "filled" and filled == 0:
+        return True
+    if filled >= row.most_traded:
+        return False
+    return not row.has_loose_rest or read_at - row.status_at < _FILLS_LATE
 
 
 def parse_fills(answer: object, where: str) -> tuple[Fill, ...]:

@@ -1,7 +1,8 @@
 """Reading from Hyperliquid: nothing here can place, change or cancel an order, and no key is needed.
 
 A read returns a value or raises ``VenueReadFailed``; it never takes a failed answer for an empty one. Everything is
-asked of the account's address: an agent's own address shows an empty account, not an error.
+asked of the account's address: an agent's own address shows an empty account, not an error. Only fills that an order's
+young record speaks of and that are not shown yet are asked for again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _MOST_FILLS: Final = 10_000
 _MOST_PAGES: Final = _MOST_FILLS // _FULL_PAGE + 1
 # Fills of an order stand between its birth and its end; the slack is for clocks of different machines.
 _SLACK: Final = timedelta(seconds=60)
+_LOOKS_AGAIN: Final = 5
+_LOOK_AGAIN_MS: Final = 2_000
 
 
 class HyperliquidReads:
@@ -332,13 +335,17 @@ class HyperliquidReads:
     def _reports(
         self, purpose: str, source: str, rows: Sequence[OrderRow], *, is_ours: bool
     ) -> tuple[OrderReport, ...]:
-        """Return the reports of orders, their fills read where there can be any."""
-        traded = [row for row in rows if row.may_have_traded]
-        fills: tuple[Fill, ...] = ()
-        if traded:
-            is_over = all(row.state not in {"open", "unrecognised"} for row in traded)
-            until = max(row.status_at for row in traded) + _SLACK if is_over else None
-            fills = self._fills_between(purpose, min(row.opened_at for row in traded) - _SLACK, until)
+        """Return the reports of orders, their fills read where there can be any.
+
+        Fills of ours that may still be on their way to this view are asked for again, for ten seconds at most.
+        """
+        fills = self._fills_of(purpose, rows)
+        for _ in range(_LOOKS_AGAIN):
+            now = self._clock.now()
+            if not is_ours or not any(codec_orders.awaits_fills(row, fills, read_at=now) for row in rows):
+                break
+            self._clock.sleep_ms(_LOOK_AGAIN_MS)
+            fills = self._fills_of(purpose, rows)
         now = self._clock.now()
         return decoded(
             purpose,
@@ -346,6 +353,14 @@ class HyperliquidReads:
                 codec_orders.report_of(row, fills, source=source, read_at=now, by_fills=is_ours) for row in rows
             ),
         )
+
+    def _fills_of(self, purpose: str, rows: Sequence[OrderRow]) -> tuple[Fill, ...]:
+        traded = [row for row in rows if row.may_have_traded]
+        if not traded:
+            return ()
+        is_over = all(row.state not in {"open", "unrecognised"} for row in traded)
+        until = max(row.status_at for row in traded) + _SLACK if is_over else None
+        return self._fills_between(purpose, min(row.opened_at for row in traded) - _SLACK, until)
 
     def _fills_between(self, purpose: str, since: datetime, until: datetime | None) -> tuple[Fill, ...]:
         """Return every fill from ``since`` to ``until``, all pages, oldest first. Bounds are inclusive at the venue."""

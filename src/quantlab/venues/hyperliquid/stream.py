@@ -176,11 +176,10 @@ class HyperliquidExecutionStream:
         for order_id, (row, late_ns) in tuple(self._held.items()):
             own = [fill for fill in self._fills.values() if fill.report.venue_order_id == order_id]
             traded = sum(fill.report.size_base for fill in own)
-            expected = row.size - row.remaining if row.may_have_traded else 0
-            if traded < expected and now_ns < late_ns:
+            if traded < row.most_traded and now_ns < late_ns:
                 continue
             del self._held[order_id]
-            if traded < expected:
+            if traded < row.most_traded:
                 self._events.append(StreamNotice("gap", f"fills of the order {order_id} did not come"))
             else:
                 read_at = self._clock.now()

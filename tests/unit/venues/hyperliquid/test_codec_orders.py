@@ -187,16 +187,32 @@ def test_a_filled_order_is_the_sum_of_its_fills():
     )
 
 
-def test_an_immediate_order_that_was_filled_in_part():
-    """Its record says filled, and nothing of the rest: the fills tell what traded."""
-    report = _report(_row(), {"sz": "0.1", "px": "3"})
+@pytest.mark.parametrize("changes", [{}, {"reduceOnly": True, "tif": "Gtc"}, {"tif": "FrontendMarket"}])
+def test_an_order_whose_rest_was_dropped(changes):
+    """Its record says filled and nothing of the rest: the fills tell what traded, once none can be on its way."""
+    row = _row(**changes)
+    with pytest.raises(BadAnswer, match="more than its fills show"):
+        codec_orders.report_of(row, _fills({"sz": "0.1"}), source="v", read_at=START + timedelta(seconds=9))
+    settled = START + timedelta(seconds=10)
+    report = codec_orders.report_of(row, _fills({"sz": "0.1"}), source="v", read_at=settled)
     assert ("filled", Decimal("0.1"), Decimal("0.25")) == (report.state, report.filled_base, report.size_base)
+
+
+@pytest.mark.parametrize(("status", "remaining"), [("canceled", "0.1"), ("open", "0.1"), ("filled", "0.0")])
+def test_a_resting_order_with_too_few_fills_is_a_bad_answer(status, remaining):
+    """An order that says that it traded is never shown as one that did not, however long ago that was."""
+    row = _row(status, sz=remaining, tif="Gtc")
+    with pytest.raises(BadAnswer, match="more than its fills show"):
+        codec_orders.report_of(row, _fills({"sz": "0.05"}), source="v", read_at=START + timedelta(days=1))
+    whole = _fills({"sz": "0.25" if status == "filled" else "0.15"})
+    report = codec_orders.report_of(row, whole, source="v", read_at=START)
+    assert whole[0].report.size_base == report.filled_base
 
 
 def test_a_filled_order_without_fills_is_a_bad_answer():
     """One of two views is behind; of somebody else's order the record's own figure may stand."""
-    with pytest.raises(BadAnswer, match="shows no fills"):
-        _report(_row())
+    with pytest.raises(BadAnswer, match="more than its fills show"):
+        codec_orders.report_of(_row(), (), source="v", read_at=START + timedelta(days=1))
     report = _report(_row(sz="0.05"), by_fills=False)
     assert (Decimal("0.20"), None, ()) == (report.filled_base, report.average_price, report.fill_ids)
 

@@ -285,12 +285,31 @@ def test_closed_orders_of_one_id_are_asked_of_two_views():
 
 
 def test_a_filled_order_of_ours_without_fills_fails_the_read():
-    """Then one view is behind; of all orders of the account the venue's own figure stands."""
+    """Then one view is behind, and is asked a few times; of all orders the venue's own figure stands."""
     unknown = {"status": "unknownOid"}
-    reads, _ = _reads([record()], unknown, [])
+    reads, ports = _reads([record()], unknown, *[[]] * 6)
     _failed("bad_answer", lambda: reads.read_closed_orders(since=SINCE, client_order_id=CLIENT_ID))
+    assert (8, 10_000) == (len(ports.connector.endpoints), ports.clock.elapsed_ns // 1_000_000)
+    reads, ports = _reads({"status": "order", "order": record(at=NOW_MS - 10_000)}, [])
+    _failed("bad_answer", lambda: reads.read_order(ORDER_ID))
+    assert 0 == ports.clock.elapsed_ns
     (order,), _ = _closed([record()], [])
     assert (Decimal("0.25"), ()) == (order.filled_base, order.fill_ids)
+
+
+def test_fills_on_their_way_are_waited_for():
+    """Until they show all that the record says, or can no longer be on their way."""
+    found = {"status": "order", "order": record()}
+    reads, ports = _reads(found, [], [fill_row(sz="0.1")], [fill_row(sz="0.1"), fill_row(sz="0.15", tid=2)])
+    assert (Decimal("0.25"), 4_000) == (
+        reads.read_order(ORDER_ID).filled_base,
+        ports.clock.elapsed_ns // 1_000_000,
+    )
+    reads, ports = _reads(found, *[[fill_row(sz="0.1")]] * 6)
+    assert (Decimal("0.1"), 10_000) == (
+        reads.read_order(ORDER_ID).filled_base,
+        ports.clock.elapsed_ns // 1_000_000,
+    )
 
 
 def test_a_full_list_of_records_that_may_be_cut_fails():
