@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.operating import LIVE, PASSED_SECONDS, record_files, seated, until, verify
 
 SUBMIT = "--broker-order-validations-submit-real"
-ROUNDS = int(os.environ.get("HUNT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("HUNT_ROUNDS", "2"))
 HELD_SECONDS = 30
 """Longer than any test waits: what is held at the exchange ends by being killed, not by time."""
 

@@ -78,9 +78,12 @@ ROWS = [
 ]  # fmt: skip
 
 
+OF_THE_OTHER_VENUE = {"limits", "rules", "agent_removed", "nonce_forgotten"}
+
+
 def test_every_fault_of_the_exchange_stands_in_the_table() -> None:
-    """No fault can be added to the exchange without a row here."""
-    assert {row.fault for row in ROWS} == KINDS
+    """No fault of this venue can be added to the exchange without a row here."""
+    assert {row.fault for row in ROWS} == KINDS - OF_THE_OTHER_VENUE
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

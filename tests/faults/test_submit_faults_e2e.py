@@ -43,8 +43,6 @@ def submit_unproven(operator, session):
     assert ("unknown", "unknown") == (envelope["outcome"], envelope["data"]["outcome"]), done
     assert f"python main.py --broker-order-validations-reconcile {session}" == done.next_line
     assert ["broker_submit_attempt", "broker_submit_response"] == operator.records(session)[-2:]
-    held = operator.interlocks()
-    assert [session.rpartition("/")[2]] == [one["session_id"] for one in held]
     return done
 
 
@@ -101,7 +99,9 @@ def test_lost_order_stays_unknown_until_a_person_decides(operator, name):
     sent_once(operator, session)
     assert [] == operator.exchange.orders()
     operator.submit(0, session)
-    operator.validate("0.25")
+    if name == "drop_before_read":
+        # The account is free, and what did not land may be begun again.
+        operator.validate("0.25")
     verify(operator.path(session))
 
 
@@ -164,6 +164,7 @@ def test_unresolved_send_blocks_everything_new(operator):
     session = operator.gated()
     operator.fault("drop_before_read")
     submit_unproven(operator, session)
+    assert [session.rpartition("/")[2]] == [one["session_id"] for one in operator.interlocks()]
     operator.advance(PASSED_SECONDS)
     refusals = {
         "validate": operator.validate("0.12", code=1),
