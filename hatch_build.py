@@ -17,9 +17,7 @@ COMMIT_FILE = "kernel/_commit.txt"
 def _git(root: Path, *arguments: str) -> str | None:
     """Return the output of one git command, or None when git cannot answer."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()

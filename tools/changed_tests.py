@@ -35,9 +35,7 @@ def read_changes(root: Path) -> list[str]:
         ["diff", "--name-only", "HEAD"],
         ["ls-files", "--others", "--exclude-standard"],
     ):
-        done = subprocess.run(
-            ["git", "-C", str(root), *command], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, check=False)
         listed += done.stdout.splitlines()
     return listed
 

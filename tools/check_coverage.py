@@ -15,10 +15,7 @@ COMPLETE_ROOMS = ("kernel", "model", "evidence", "storage", "rungs")
 def describe_missing(entry: dict[str, Any]) -> str:
     """Return the lines and branches that no test reached, or "" when none is left."""
     lines = [str(line) for line in entry["missing_lines"]]
-    branches = [
-        f"{origin}->{target if target > 0 else 'exit'}"
-        for origin, target in entry.get("missing_branches", [])
-    ]
+    branches = [f"{origin}->{target if target > 0 else 'exit'}" for origin, target in entry.get("missing_branches", [])]
     parts = []
     if lines:
         parts.append("lines " + " ".join(lines))

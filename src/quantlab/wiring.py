@@ -13,8 +13,9 @@ from quantlab.kernel.ids import Entropy, SystemEntropy
 from quantlab.kernel.result import NextStep
 from quantlab.model.policy import policy_digest
 from quantlab.model.reconciliation import LIVE_SETTLE_SECONDS
-from quantlab.rungs.desk import Desk, DeskSettings, NamedInput, VenueSide
+from quantlab.rungs.desk import Desk
 from quantlab.rungs.ladder import KRAKEN
+from quantlab.rungs.surroundings import DeskSettings, NamedInput, VenueSide
 from quantlab.storage.durable import Disk, OsDisk, make_folders
 from quantlab.storage.ledger import Ledger
 

@@ -180,9 +180,7 @@ def test_faults_file_is_armed_from_the_start(tmp_path):
         assert exchange.private("AddOrder", **ORDER)["error"] == []
 
 
-@pytest.mark.parametrize(
-    "options", [["x"], ["--colour", "red"], ["--seed"], ["--seed", "x"], ["--tls", "yes"]]
-)
+@pytest.mark.parametrize("options", [["x"], ["--colour", "red"], ["--seed"], ["--seed", "x"], ["--tls", "yes"]])
 def test_options_that_make_no_sense(options):
     """A wrong option ends with 2 and the usage on stderr."""
     done = subprocess.run(

@@ -183,7 +183,7 @@ def test_unresolved_send_blocks_everything_new(operator):
     assert {"unresolved_send", "interlock_held"} <= codes
     operator.advance(PASSED_SECONDS)
     # The venue knows no such order and refuses the cancel: that proves nothing, and the session says so.
-    canceled = operator.rung(3, "cancel", session, "--broker-cancel-reviewer", "marce", "--broker-cancel-confirm")
+    canceled = operator.rung(4, "cancel", session, "--broker-cancel-reviewer", "marce", "--broker-cancel-confirm")
     assert "--broker-order-validations-reconcile" in canceled.next_line
     assert None is canceled.envelope["data"]["order"]
     assert "unresolved" == operator.shown(session)["state"]

@@ -45,9 +45,7 @@ def test_python_kraken_sdk_batch(exchange):
     """python-kraken-sdk signs and sends JSON bodies that are understood."""
     spot = pytest.importorskip("kraken.spot")
     env = exchange.env
-    trade = spot.Trade(
-        key=env["KRAKEN_API_KEY"], secret=env["KRAKEN_API_SECRET"], url=exchange.line["kraken_url"]
-    )
+    trade = spot.Trade(key=env["KRAKEN_API_KEY"], secret=env["KRAKEN_API_SECRET"], url=exchange.line["kraken_url"])
     row = {"ordertype": "limit", "type": "buy", "volume": "0.1", "price": "1900"}
     made = trade.create_order_batch(orders=[row, row], pair="ETHUSD")
     assert len(made["orders"]) == 2

@@ -64,10 +64,7 @@ def test_wheel_carries_every_file_of_the_package_and_the_schemas(wheel):
         path.relative_to(package).as_posix()
         for path in (package / "quantlab").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
-    } | {
-        f"quantlab/{path.relative_to(ROOT).as_posix()}"
-        for path in (ROOT / "schemas").rglob("*.json")
-    }
+    } | {f"quantlab/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "schemas").rglob("*.json")}
     assert set() == expected - names
 
 

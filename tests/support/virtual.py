@@ -14,7 +14,8 @@ from quantlab.kernel.errors import QuantLabFault
 from quantlab.kernel.result import NextStep, Result
 from quantlab.rehearsal.accounts import profile_env
 from quantlab.rehearsal.wire import Close, Send, Wake
-from quantlab.rungs.desk import Desk, VenueSide
+from quantlab.rungs.desk import Desk
+from quantlab.rungs.surroundings import VenueSide
 from quantlab.storage.durable import Disk, OsDisk, make_folders
 from quantlab.storage.ledger import Interlock, Ledger
 from quantlab.storage.ledger_sqlite import SqliteLedger

@@ -142,9 +142,7 @@ class RehearsalEnv(msgspec.Struct, frozen=True, kw_only=True):
             raise Unreadable(
                 message,
                 code="rehearsal_not_running",
-                next_step=NextStep(
-                    why="Start it, in another terminal.", verb="rehearsal serve", options=options
-                ),
+                next_step=NextStep(why="Start it, in another terminal.", verb="rehearsal serve", options=options),
             )
         folder = str(interpreter_dir())
         lines = [f"export {name}={_in_quotes(value)}" for name, value in served.env.items()]

@@ -160,9 +160,7 @@ def _fish() -> str:
     ]
     names = dict.fromkeys(command.name.split()[0] for command in table.COMMANDS)
     lines += [f"complete -c quantlab -f -n __quantlab_first -a {word}" for word in names]
-    lines += [
-        f"complete -c quantlab -l {each.flag[2:]} -d {_quoted(each.text)}" for each in table.GLOBAL_OPTIONS
-    ]
+    lines += [f"complete -c quantlab -l {each.flag[2:]} -d {_quoted(each.text)}" for each in table.GLOBAL_OPTIONS]
     for command in table.COMMANDS:
         lines += _fish_command(command)
     return "\n".join(lines) + "\n"

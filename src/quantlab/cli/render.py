@@ -19,6 +19,10 @@ _WIDEST_LABEL: Final = 28
 _GAP: Final = "  "
 
 
+_NOT_REFUSED: Final = frozenset({"unknown", "unreadable", "never_sent", "unverified", "busy", "interrupted", "bug"})
+"""Outcomes that nobody refused: what stands under them are reasons."""
+
+
 def text_of(report: Report, style: Style) -> str:
     """Return the whole report as text that ends with a line break."""
     result = report.result
@@ -33,7 +37,8 @@ def text_of(report: Report, style: Style) -> str:
     for warning in result.warnings:
         lines += wrapped(warning, style.width, first="Warning: ", rest="  ")
     for refusal in result.refusals:
-        lines += _refusal(refusal, style, headline=result.headline)
+        label = "Why" if result.outcome in _NOT_REFUSED else "Refused"
+        lines += _refusal(refusal, style, headline=result.headline, label=label)
     if report.next is not None:
         lines += _next(report.next, style.width)
     return "\n".join(lines) + "\n"
@@ -81,17 +86,17 @@ def _artifacts(paths: Iterable[str]) -> list[str]:
     return [f"Artifact: {harmless(path)}" for path in paths]
 
 
-def _refusal(refusal: Refusal, style: Style, *, headline: str) -> list[str]:
+def _refusal(refusal: Refusal, style: Style, *, headline: str, label: str) -> list[str]:
     """Return one refusal; a message that the headline has said already is not said again."""
     code = style.paint(harmless(refusal.code), "red")
     if refusal.message == headline:
-        lines = [f"Refused: {code}"]
+        lines = [f"{label}: {code}"]
     else:
-        lines = wrapped(refusal.message, style.width, first=f"Refused: {refusal.code}: ", rest="  ")
+        lines = wrapped(refusal.message, style.width, first=f"{label}: {refusal.code}: ", rest="  ")
         lines[0] = lines[0].replace(refusal.code, code, 1)
-    for label, value in (("found", refusal.measured), ("limit", refusal.limit)):
+    for name, value in (("found", refusal.measured), ("limit", refusal.limit)):
         if value is not None:
-            lines += wrapped(value, style.width, first=f"  {label}: ", rest="    ")
+            lines += wrapped(value, style.width, first=f"  {name}: ", rest="    ")
     return lines
 
 

@@ -65,9 +65,7 @@ def commands_of(group: str) -> tuple[Command, ...]:
 
 def by_section() -> tuple[tuple[str, tuple[Command, ...]], ...]:
     """Return the commands under their headings, in the ladder's order."""
-    return tuple(
-        (section, tuple(each for each in COMMANDS if each.section == section)) for section in SECTIONS
-    )
+    return tuple((section, tuple(each for each in COMMANDS if each.section == section)) for section in SECTIONS)
 
 
 def option_of(command: Command, runbook: str) -> Parameter | None:

@@ -168,8 +168,7 @@ def check_price(text: str | None, pair: Pair, pair_name: str) -> Decimal:
     exponent = price.normalize().as_tuple().exponent
     if isinstance(exponent, int) and -exponent > pair.pair_decimals:
         raise Refused(
-            f"EOrder:Invalid price:{pair_name} price can only be specified up to "
-            f"{pair.pair_decimals} decimals."
+            f"EOrder:Invalid price:{pair_name} price can only be specified up to {pair.pair_decimals} decimals."
         )
     if price % pair.tick:
         raise Refused("EOrder:Tick size check failed")

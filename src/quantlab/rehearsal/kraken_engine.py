@@ -159,9 +159,7 @@ class Engine:
         if order.tif == "FOK":
             return self._end(name, order, "canceled", "Fill or kill", (now_ns, now_ns))
         if partial is not None:
-            order = msgspec.structs.replace(
-                order, held=True, fill_from_ns=now_ns + NS if then == "fill" else 0
-            )
+            order = msgspec.structs.replace(order, held=True, fill_from_ns=now_ns + NS if then == "fill" else 0)
             self._state.accounts[name].keep(order)
         return order
 
@@ -244,9 +242,7 @@ class Engine:
     # ---------------------------------------------------------------- endings
 
     def _end(self, name: str, order: Order, status: str, reason: str | None, times: tuple[int, int]) -> Order:
-        order = msgspec.structs.replace(
-            order, status=status, reason=reason, closed_ns=times[0], recorded_ns=times[1]
-        )
+        order = msgspec.structs.replace(order, status=status, reason=reason, closed_ns=times[0], recorded_ns=times[1])
         self._state.accounts[name].keep(order)
         self._tell(name, status, order, times[0])
         return order

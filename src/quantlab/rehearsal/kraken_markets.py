@@ -107,9 +107,7 @@ MAKER_TIERS: Final = (
 """Fee tables as JSON text: 30-day volume in USD, fee in percent."""
 
 _BY_NAME: Final[dict[str, Pair]] = {
-    name.upper(): pair
-    for pair in PAIRS.values()
-    for name in (pair.id, pair.altname, pair.wsname, pair.symbol)
+    name.upper(): pair for pair in PAIRS.values() for name in (pair.id, pair.altname, pair.wsname, pair.symbol)
 }
 _BY_SYMBOL: Final[dict[str, Pair]] = {pair.symbol: pair for pair in PAIRS.values()}
 _ASSET_BY_NAME: Final[dict[str, Asset]] = {

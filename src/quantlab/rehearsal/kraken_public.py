@@ -240,9 +240,7 @@ def ohlc(exchange: Exchange, params: Params) -> Json:
     first = max(last - (MAX_CANDLES - 1) * span, 0)
     since = params.whole("since", 0) or 0
     first = max(first, -(-since // span) * span)
-    rows = [
-        _candle(exchange, pair, start, min(start + span, now_s)) for start in range(first, last + 1, span)
-    ]
+    rows = [_candle(exchange, pair, start, min(start + span, now_s)) for start in range(first, last + 1, span)]
     return {pair.id: rows, "last": last - span}
 
 

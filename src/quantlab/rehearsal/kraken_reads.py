@@ -108,16 +108,12 @@ def closed_orders(call: Call) -> Json:
         return (start is None or at_ns > start) and (end is None or at_ns <= end)
 
     def wanted(order: Order) -> bool:
-        times = {"open": (order.opened_ns,), "close": (order.closed_ns,)}.get(
-            which, (order.opened_ns, order.closed_ns)
-        )
+        times = {"open": (order.opened_ns,), "close": (order.closed_ns,)}.get(which, (order.opened_ns, order.closed_ns))
         return not order.is_open and any(inside(t) for t in times)
 
     rows = [o for o in _filtered(call, call.account.seen(call.as_of_ns)) if wanted(o)]
     rows.sort(key=lambda o: o.closed_ns, reverse=True)
-    shown: Json = {
-        o.txid: order_object(o, reason=True, trades=_trade_ids(call, o)) for o in _page(call, rows)
-    }
+    shown: Json = {o.txid: order_object(o, reason=True, trades=_trade_ids(call, o)) for o in _page(call, rows)}
     return _counted(call, "closed", shown, len(rows))
 
 
@@ -181,9 +177,7 @@ def order_amends(call: Call) -> Json:
     if order is None:
         raise Refused("EOrder:Unknown order")
     fixed_part: Json = {"amend_type": "user", "reason": None, "post_only": False}
-    rows = [
-        {**row, **fixed_part, "timestamp": int(row["timestamp"])} for row in call.account.amends.get(txid, [])
-    ]
+    rows = [{**row, **fixed_part, "timestamp": int(row["timestamp"])} for row in call.account.amends.get(txid, [])]
     return {"count": len(rows), "amends": rows}
 
 

@@ -126,9 +126,7 @@ def add_order_batch(call: Call) -> Json:
     for ticket in tickets:
         dated = msgspec.structs.replace(ticket, deadline_ns=deadline_ns or ticket.deadline_ns)
         try:
-            order = call.engine.place(
-                call.key.account, dated, call.now_ns, partial=call.partial(), limited=limited
-            )
+            order = call.engine.place(call.key.account, dated, call.now_ns, partial=call.partial(), limited=limited)
         except Refused as refusal:
             results.append({"error": refusal.error})
         else:

@@ -253,9 +253,7 @@ def _tls(folder: Path) -> ssl.SSLContext:
     return make_authority(folder / "tls")
 
 
-async def _serve(
-    options: ServeOptions, exchange: Exchange, folder: Path, context: ssl.SSLContext | None
-) -> int:
+async def _serve(options: ServeOptions, exchange: Exchange, folder: Path, context: ssl.SSLContext | None) -> int:
     hub = Hub(exchange, folder / STATE_FILE)
     control = ControlFace(exchange, hub.kraken, hub.hyperliquid)
     kraken = Listener(hub, hub.kraken, options.kraken_port, context)

@@ -158,9 +158,7 @@ class HttpWire:
                 self._head = event
                 self._body = bytearray()
                 if self._machine.they_are_waiting_for_100_continue:
-                    self.interim += (
-                        self._machine.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
-                    )
+                    self.interim += self._machine.send(h11.InformationalResponse(status_code=100, headers=[])) or b""
             elif isinstance(event, h11.Data):
                 self._body += event.data
                 if len(self._body) > MAX_BODY_BYTES:

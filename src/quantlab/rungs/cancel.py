@@ -22,7 +22,7 @@ from quantlab.kernel.errors import Busy, Denied, QuantLabFault
 from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.model.execution import TERMINAL_STATES, CancelAnswer
 from quantlab.model.recorded import OrderEvidence
-from quantlab.rungs.desk import Desk, artifact_paths, required_text
+from quantlab.rungs.desk import Desk, artifact_paths, findings_step, required_text
 from quantlab.rungs.finding import read_known_order
 from quantlab.rungs.reading import OpenedSession, keep, opened, standing_facts
 from quantlab.venues.effects import OrderEffects
@@ -219,7 +219,7 @@ def _report(desk: Desk, session: OpenedSession, record: Record[CancelResponse], 
     elif ended and order is not None:
         outcome = "done"
         headline = f"The order has ended: {order.state}, {order.filled_base} of {order.size_base} filled."
-    elif answer.outcome == "rejected":
+    elif answer.outcome == "rejected" and not session.standing.unresolved:
         outcome, headline = (
             "rejected",
             "The venue refused the cancel; whether the order has ended is not proven.",
@@ -232,7 +232,7 @@ def _report(desk: Desk, session: OpenedSession, record: Record[CancelResponse], 
             "Not proven: the order may still be open. Look again, then cancel again.",
         )
     folder = str(session.writer.session.folder)
-    step = None
+    step = findings_step(session.writer.session.folder) if session.unverified else None
     if outcome in {"unknown", "rejected"}:
         verb = "reconcile" if session.standing.unresolved else "status"
         step = NextStep(why="prove the order's state by reading it", verb=verb, arguments=(folder,))

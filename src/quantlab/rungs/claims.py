@@ -206,8 +206,8 @@ def same_intent_check(desk: Desk, intent_sha256: str, *, own_session: str | None
         measured=measured,
         limit=f"none within {desk.policy.same_intent_window_seconds} s",
         message=(
-            "The same account, symbol, side and size already has a session that is live, unresolved or landed: "
-            f"{measured}. Go on with that one, or decline it first. Do not make a second order to try again."
+            f"The same order has a session already: {measured}. If nothing was sent from it, go on with it or decline "
+            "it first; if something was, it is not repeated within the window. Do not make a second order to try again."
         ),
     )
 

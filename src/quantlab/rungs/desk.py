@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from quantlab.evidence.chain import B, Record
 from quantlab.evidence.standing import Standing, derived_files, standing_of
 from quantlab.kernel.clock import Clock, rfc3339
@@ -19,37 +17,14 @@ from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.model.execution import WireExchange
 from quantlab.model.policy import Policy
 from quantlab.model.recorded import Check
-from quantlab.rungs.ladder import Corridor, next_step
+from quantlab.rungs.ladder import Corridor, next_step, validate_options
+from quantlab.rungs.surroundings import DeskSettings, VenueSide
 from quantlab.storage.durable import Disk
 from quantlab.storage.ledger import Head, Ledger
 from quantlab.storage.reader import Session, read_session
 from quantlab.storage.turns import LedgerKeyTurns
 from quantlab.storage.writer import SessionStore, SessionWriter, schema_of
 from quantlab.venues.port import VenueReads
-
-
-class NamedInput(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential or setting by name, present or missing."""
-
-    name: str
-    present: bool
-
-
-class DeskSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Plain settings of a desk: what the configuration resolved to, without any secret."""
-
-    environment: str | None
-    environment_source: str
-    ignored_file_names: tuple[str, ...]
-    state_folder: Path
-    policy: Policy
-    policy_sha256: str
-    policy_source: str
-    inputs: tuple[NamedInput, ...]
-    all_inputs: tuple[NamedInput, ...]
-    settle_seconds: int
-    actor: str
-    credentials_present: bool
 
 
 class Desk:
@@ -118,7 +93,13 @@ class Desk:
         if not self.settings.credentials_present:
             missing = ", ".join(one.name for one in self.settings.inputs if not one.present)
             message = f"The venue's credentials are missing: {missing}. Nothing was written or sent."
-            raise Denied(message, code="credentials_missing", measured=missing, limit="all present")
+            raise Denied(
+                message,
+                code="credentials_missing",
+                measured=missing,
+                limit="all present",
+                next_step=NextStep(why="see what is set and what is missing", verb="evidence readiness"),
+            )
         return side.reads
 
     @property
@@ -142,7 +123,13 @@ class Desk:
                 "QUANTLAB_ENVIRONMENT is not set, so no venue is spoken to and nothing was sent. "
                 "Set it to live or rehearsal."
             )
-            raise Denied(message, code="environment_not_set", measured="unset", limit="live or rehearsal")
+            raise Denied(
+                message,
+                code="environment_not_set",
+                measured="unset",
+                limit="live or rehearsal",
+                next_step=NextStep(why="see what is set and what is missing", verb="evidence readiness"),
+            )
         return self.settings.environment
 
     @property
@@ -198,6 +185,7 @@ class Desk:
         if not session.verifies:
             raise unverified(session)
         self.require_newest(session)
+        self._require_own_ledger(session)
         return standing_of(session.chain)
 
     def require_newest(self, session: Session) -> None:
@@ -224,6 +212,28 @@ class Desk:
             code="session_shortened",
             measured=f"{len(records)} records",
             limit=f"record {head.sequence} with SHA-256 {head.record_sha256}",
+            session_id=session.session_id,
+        )
+
+    def _require_own_ledger(self, session: Session) -> None:
+        """Refuse a session begun under another state folder: its claims are unknown here, and nothing may be added."""
+        state_ids = {record.envelope.state_id for record in session.chain.records}
+        if state_ids <= {self.ledger.state_id}:
+            return
+        message = (
+            f"{session.folder} was begun under another state folder, whose claims this one does not know. Use that "
+            "state folder, or begin a new session. Nothing was written or sent."
+        )
+        raise Denied(
+            message,
+            code="ledger_same",
+            measured=", ".join(sorted(state_ids)),
+            limit=self.ledger.state_id,
+            next_step=NextStep(
+                why="begin a new session under this state folder",
+                verb="validate",
+                options=validate_options(standing_of(session.chain)),
+            ),
             session_id=session.session_id,
         )
 
@@ -289,26 +299,6 @@ class Desk:
             raise Denied(message, code="session_of_another_venue", measured=foreign.name, limit=self.corridor.venue)
 
 
-class VenueSide:
-    """The venue's side of a desk: reads for every rung, effects that only submit and cancel may take out.
-
-    The effects are kept as an opaque factory: a rung that may send imports ``venues.effects`` and says so by that
-    import, which the import contracts allow to submit and cancel alone.
-    """
-
-    def __init__(
-        self,
-        *,
-        reads: VenueReads,
-        effects: Callable[[], Any],
-        take_exchanges: Callable[[], tuple[WireExchange, ...]],
-    ) -> None:
-        """Keep the two sides and the tape."""
-        self.reads = reads
-        self.effects = effects
-        self.take_exchanges = take_exchanges
-
-
 def unverified(session: Session) -> Unverified:
     """Return the fault of a session that does not verify, naming the first finding."""
     first = session.findings[0]
@@ -322,9 +312,15 @@ def unverified(session: Session) -> Unverified:
         code=first.code,
         measured=first.file,
         limit="unchanged evidence",
-        next_step=NextStep(why="see every finding", verb="show", arguments=(str(session.folder),)),
+        next_step=findings_step(session.folder),
         session_id=session.session_id,
     )
+
+
+def findings_step(folder: Path) -> NextStep:
+    """Return the line that shows what does not verify."""
+    why = "see every finding; do not act on this session before you know who changed it"
+    return NextStep(why=why, verb="show", arguments=(str(folder),))
 
 
 def suggested_step(desk: Desk, folder: Path) -> NextStep | None:

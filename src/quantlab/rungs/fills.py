@@ -111,7 +111,8 @@ def _headline(body: FillSummary) -> str:
     if not body.fills:
         return "The venue shows no fill of this order."
     whole = "" if body.complete else " The sum differs from the order's own figure: look again."
-    return f"{len(body.fills)} fills, {body.filled_base} in all at {body.average_price}.{whole}"
+    count = "1 fill" if len(body.fills) == 1 else f"{len(body.fills)} fills"
+    return f"{count}, {body.filled_base} in all at {body.average_price}.{whole}"
 
 
 def _facts(body: FillSummary) -> tuple[Fact, ...]:

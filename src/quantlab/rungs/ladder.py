@@ -136,7 +136,7 @@ def _unresolved_step(standing: Standing, session: str) -> NextStep:
             options=(
                 ("reviewer", _FILL_IN),
                 ("confirm", None),
-                ("decision", "not_landed"),
+                ("decision", "<landed|not_landed>"),
                 ("note", "<reason>"),
             ),
         )

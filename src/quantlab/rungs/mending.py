@@ -33,7 +33,7 @@ def mending_step(
         return NextStep(why=why, verb="list", arguments=(str(session.folder.parent),))
     if "halt_set" in codes:
         return NextStep(why="when the reason for the halt is gone", verb="resume", options=(_REVIEWER, _REASON))
-    if codes & {"price_drift", "policy_unchanged", "ledger_same"} and session.chain.records:
+    if codes & {"price_drift", "policy_unchanged"} and session.chain.records:
         why = "this plan can not be sent any more: decline it, then validate again"
         return NextStep(why=why, verb="decline", arguments=(folder,), options=(_REVIEWER, _NOTE))
     if "ledger_complete" in codes:

@@ -17,7 +17,7 @@ from quantlab.kernel.result import Fact, Refusal, Result
 from quantlab.model.reconciliation import LATE_WATCH_SECONDS
 from quantlab.model.recorded import OrderEvidence
 from quantlab.rungs.claims import LATE_FIND, free_own_dead_claim, holder_of, settle
-from quantlab.rungs.desk import Desk, artifact_paths
+from quantlab.rungs.desk import Desk, artifact_paths, findings_step
 from quantlab.rungs.finding import Sought, note_incident, require_sent, sought_of
 from quantlab.storage.writer import SessionWriter
 
@@ -146,6 +146,7 @@ def report(
         refusals=(*refusals, *_unverified_refusals(session), *_unreadable_refusals(unreadable)),
         warnings=(*warnings, *(one.body.message for one in standing.incidents)),
         artifacts=artifact_paths(session.writer.session, record),
+        next_hint=findings_step(session.writer.session.folder) if session.unverified else None,
     )
     return msgspec.structs.replace(result, session_id=session.writer.session.session_id)
 

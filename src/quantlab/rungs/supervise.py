@@ -59,6 +59,11 @@ class _Watch:
     def ended(self) -> bool:
         return self.order is not None and self.order.state in TERMINAL_STATES
 
+    @property
+    def hopeless(self) -> bool:
+        """Return whether the session ended without an order: there is nothing to watch."""
+        return self.order is None and self.standing.venue_order_id is None and not self.standing.unresolved
+
     def note(self, source: str, what: str) -> None:
         at = self.desk.now_text()
         self.desk.progress(f"{at} {source}: {what}")
@@ -130,6 +135,8 @@ def _watch(watch: _Watch, *, bound_seconds: int) -> Ended:
     stream: ExecutionStream | None = None
     try:
         watch.read()
+        if watch.hopeless:
+            return "unreadable" if watch.read_failure is not None else "terminal"
         stream = None if watch.ended else _open(watch)
         beat_ns = desk.clock.monotonic_ns() + BEAT_SECONDS * 1_000_000_000
         while not watch.ended and desk.clock.monotonic_ns() < end_ns:
@@ -212,7 +219,7 @@ def _text(event: OrderReport | FillReport) -> str:
 
 def _headline(ended: Ended, state: str) -> str:
     return {
-        "terminal": f"The order has ended: {state}.",
+        "terminal": f"There is nothing left to watch: the session stands as {state}.",
         "bound_reached": f"The bound was reached; the order stands as {state}.",
         "interrupted": f"The watch was interrupted; the order stands as {state}.",
         "unreadable": f"The venue could not be read; the order stands as {state}, as far as is known.",

@@ -223,6 +223,9 @@ class SqliteLedger:
             level_milli = max(0, int(row[0]) - elapsed_ms * decay_per_kilosecond // 1000)
             excess_milli = level_milli + points * 1000 - capacity * 1000
             if excess_milli > 0:
+                if at_ns < int(row[1]):
+                    # The clock went back: drain from here, or the bucket stands full until the clock catches up.
+                    cursor.execute("UPDATE key_use SET points_at_ns = ? WHERE signer_id = ?", (str(at_ns), signer_id))
                 return -(-excess_milli * 1000 // decay_per_kilosecond)
             cursor.execute(
                 "UPDATE key_use SET points_milli = ?, points_at_ns = ? WHERE signer_id = ?",

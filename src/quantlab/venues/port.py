@@ -36,7 +36,8 @@ class VenueReadFailed(Unreadable):
     """
 
     def __init__(self, message: str, *, kind: ReadFailure, errors: tuple[str, ...] = ()) -> None:
-        super().__init__(message, code=f"venue_{kind}", measured="; ".join(errors) or None)
+        limit = "something that the venue lists" if kind == "not_known" else "a usable answer"
+        super().__init__(message, code=f"venue_{kind}", measured="; ".join(errors) or None, limit=limit)
         self.kind: ReadFailure = kind
         self.errors = errors
 
@@ -96,9 +97,7 @@ class VenueReads(Protocol):
     def read_open_orders(self, *, client_order_id: str | None = None) -> tuple[OrderReport, ...]:
         """Read all open orders, or those of one client order id."""
 
-    def read_closed_orders(
-        self, *, since: datetime, client_order_id: str | None = None
-    ) -> tuple[OrderReport, ...]:
+    def read_closed_orders(self, *, since: datetime, client_order_id: str | None = None) -> tuple[OrderReport, ...]:
         """Read every closed order opened or closed after ``since`` (exclusive), all pages."""
 
     def read_order(self, venue_order_id: str) -> OrderReport | None:

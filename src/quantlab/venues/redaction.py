@@ -67,8 +67,7 @@ class Redactor:
     def redact_headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """Return ``headers`` with secret ones blanked whole and the others redacted."""
         return tuple(
-            (name, REDACTED if name.lower() in SECRET_HEADERS else self.redact(value))
-            for name, value in headers
+            (name, REDACTED if name.lower() in SECRET_HEADERS else self.redact(value)) for name, value in headers
         )
 
     def add_json_fields(self, body: bytes, fields: tuple[str, ...]) -> None:

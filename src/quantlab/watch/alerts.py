@@ -204,6 +204,6 @@ _RESUME: Final = NextStep(why="when the reason is gone", verb="resume", options=
 _RESOLVE: Final[Options] = (
     ("reviewer", "<reviewer>"),
     ("confirm", None),
-    ("decision", "not_landed"),
+    ("decision", "<landed|not_landed>"),
     ("note", "<reason>"),
 )

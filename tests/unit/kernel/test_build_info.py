@@ -25,7 +25,5 @@ def test_import_is_light():
     """Knowing the version loads no metadata reader and no path library."""
     heavy = "{'importlib.metadata', 'pathlib', 'msgspec'} & set(sys.modules)"
     program = f"import sys, quantlab.kernel.build_info; print(sorted({heavy}))"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, env={}
-    )
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, env={})
     assert done.stdout == "[]\n"

@@ -14,10 +14,7 @@ VECTORS = [
     ),
     (
         "/0/private/AddOrder",
-        (
-            b'{"nonce":"1616492376594","ordertype":"limit","pair":"XBTUSD","price":"37500",'
-            b'"type":"buy","volume":"1.25"}'
-        ),
+        (b'{"nonce":"1616492376594","ordertype":"limit","pair":"XBTUSD","price":"37500","type":"buy","volume":"1.25"}'),
         "r/o+GpKxXjV/mls/r5CKLu5R+yzK5psqvQ4hXxMX1nzdxTBhV+ui82QGgPZMMitpFwCOAdPEZMmXgZxD2chJEg==",
     ),
     (
@@ -63,9 +60,7 @@ def test_key_comes_before_the_parameters(world):
 def test_signature_is_over_the_raw_bytes(world):
     """Equal parameters in other bytes are another message."""
     data = world.private_bytes("Balance", {"asset": "ZUSD"})
-    changed = data.replace(b"asset=ZUSD", b"asset=ZUS%44").replace(
-        b"Content-Length: 36", b"Content-Length: 38"
-    )
+    changed = data.replace(b"asset=ZUSD", b"asset=ZUS%44").replace(b"Content-Length: 36", b"Content-Length: 38")
     assert len(changed) == len(data) + 2
     assert world.send(changed).json() == {"error": ["EAPI:Invalid signature"]}
 
@@ -147,7 +142,5 @@ def test_a_body_that_cannot_be_read_is_a_bad_request(world, body):
 
 def test_a_form_that_is_not_text_is_a_bad_request(world):
     """A form must be UTF-8."""
-    reply = world.send(
-        request_bytes("POST", "/0/private/Balance", {"Host": "x", "Content-Length": "1"}, b"\xff")
-    )
+    reply = world.send(request_bytes("POST", "/0/private/Balance", {"Host": "x", "Content-Length": "1"}, b"\xff"))
     assert reply.json() == {"error": ["EAPI:Bad request"]}

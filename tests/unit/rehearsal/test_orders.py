@@ -305,9 +305,7 @@ def test_cancel_batches_and_all(world):
     wanted = {"orders": [first, "OAAAAA-AAAAA-AAAAAA"], "cl_ord_ids": [CLIENT_ID]}
     assert world.ok("CancelOrderBatch", wanted, as_json=True) == {"count": 2}
     assert world.refusal("CancelOrder", {"txid": second}) == "EOrder:Unknown order"
-    assert world.refusal("CancelOrderBatch", {"orders": []}, as_json=True) == (
-        "EGeneral:Invalid arguments:orders"
-    )
+    assert world.refusal("CancelOrderBatch", {"orders": []}, as_json=True) == ("EGeneral:Invalid arguments:orders")
     place(world)
     assert world.ok("CancelAll") == {"count": 1}
     assert world.ok("OpenOrders") == {"open": {}}

@@ -162,9 +162,7 @@ def test_window_is_open_at_its_start_and_closed_at_its_end(world):
     world.pass_seconds(60)
     assert not found(start=txid, closetime="open")
     assert world.refusal("ClosedOrders", {"start": "soon"}) == "EGeneral:Invalid arguments:start"
-    assert world.refusal("ClosedOrders", {"start": "OAAAAA-AAAAA-AAAAAA"}) == (
-        "EGeneral:Invalid arguments:start"
-    )
+    assert world.refusal("ClosedOrders", {"start": "OAAAAA-AAAAA-AAAAAA"}) == ("EGeneral:Invalid arguments:start")
     assert world.refusal("ClosedOrders", {"closetime": "x"}) == "EGeneral:Invalid arguments:closetime"
 
 

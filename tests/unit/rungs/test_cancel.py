@@ -122,11 +122,11 @@ def test_an_order_known_only_by_its_client_id_is_canceled(bench: Bench) -> None:
 
 
 def test_a_cancel_never_ends_an_unknown(bench: Bench) -> None:
-    """The order does not show and the venue knows no such order: still unknown, exit 3, next reconcile, held."""
+    """The order does not show and the venue knows no such order: still unknown, exit 4, next reconcile, held."""
     session = bench.unknown("drop_before_read")
     bench.reconcile(session)
     result = bench.cancel(session)
-    assert result.outcome == "rejected"
+    assert result.outcome == "unknown"
     assert result.next.verb == "reconcile"
     assert bench.standing(session).state == "unresolved"
     assert len(bench.held()) == 1

@@ -237,7 +237,10 @@ def test_a_not_found_order_asks_for_a_decision(bench):
         bench.reconcile(session)
     assert "not_found" == bench.standing(session).state
     [row] = [row for row in alerts(bench) if row["code"] == "unresolved_send"]
-    assert f"resolve {session} --reviewer <reviewer> --confirm  --decision not_landed --note <reason>" == row["next"]
+    assert (
+        f"resolve {session} --reviewer <reviewer> --confirm  --decision <landed|not_landed> --note <reason>"
+        == row["next"]
+    )
     bench.resolve(session)
     assert "unresolved_send" not in alert_codes(bench)
 

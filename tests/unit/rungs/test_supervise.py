@@ -266,6 +266,31 @@ def test_the_events_of_a_watch_are_bounded(bench: Bench, monkeypatch) -> None:
     assert len(result.data.events) == 2
 
 
+def rejected(bench: Bench) -> Path:
+    """Return a session whose order the venue refused."""
+    session = bench.gated()
+    bench.world.fault("api_error", "AddOrder", type="order", value="EOrder:Insufficient funds")
+    assert "rejected" == bench.submit(session).outcome
+    return session
+
+
+def test_a_session_without_an_order_is_not_watched(bench: Bench) -> None:
+    """Rejected: the venue is asked once for the client order id, and the watch ends at once."""
+    session = rejected(bench)
+    begin_ns = bench.world.driver_ns
+    result = bench.supervise(session)
+    assert ("done", "terminal") == (result.outcome, result.data.ended)
+    assert bench.world.driver_ns - begin_ns < 5 * 10**9
+
+
+def test_a_session_without_an_order_says_when_the_venue_was_not_read(bench: Bench) -> None:
+    """Rejected, and the one look fails: the state stands, exit 7."""
+    session = rejected(bench)
+    bench.world.fault("http_error", "OpenOrders", value=502)
+    result = bench.supervise(session)
+    assert ("unreadable", "unreadable") == (result.outcome, result.data.ended)
+
+
 def test_nothing_sent_nothing_to_watch(bench: Bench) -> None:
     """A gated session is not watched."""
     assert codes(bench.supervise(bench.gated())) == ["nothing_sent"]

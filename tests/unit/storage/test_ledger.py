@@ -240,6 +240,19 @@ def test_a_clock_that_went_back_empties_no_bucket(ledger):
     assert 1000 == take(1, 60_000)
 
 
+def test_a_full_bucket_drains_again_after_the_clock_went_back(ledger):
+    """With no point free and a clock set back an hour, the wait is that of the bucket, not of the clock."""
+
+    def take(at_ms: int) -> int:
+        return ledger.take_points("k2", points=10, capacity=10, decay_per_kilosecond=1000, at_ns=at_ms * 10**6)
+
+    hour_ms = 3_600_000
+    assert 0 == take(2 * hour_ms)
+    assert 10_000 == take(hour_ms)
+    assert 0 == take(hour_ms + 10_000)
+
+
+
 def test_intents_are_listed_oldest_first(ledger):
     """A session has one intent, replaced by a newer plan; its end is recorded; others stay."""
 

@@ -99,14 +99,10 @@ class KrakenCalls:
     ) -> Any:
         """Return the result of a private call; raises ``VenueReadFailed``."""
         text = f"&{codec.form_text(fields)}" if fields else ""
-        answer = self.private_exchange(
-            method, lambda nonce: f"nonce={nonce}{text}", purpose=purpose, points=points
-        )
+        answer = self.private_exchange(method, lambda nonce: f"nonce={nonce}{text}", purpose=purpose, points=points)
         return self.result(answer)
 
-    def private_exchange(
-        self, method: str, body_of: Callable[[int], str], *, purpose: str, points: int
-    ) -> HttpAnswer:
+    def private_exchange(self, method: str, body_of: Callable[[int], str], *, purpose: str, points: int) -> HttpAnswer:
         """Make one private call within the key's turn; its answer may be anything."""
         path = classify.PRIVATE_PREFIX + method
         credentials = self.credentials

@@ -138,9 +138,7 @@ class KrakenReads:
         )
         return _of_client_id(reports, client_order_id)
 
-    def read_closed_orders(
-        self, *, since: datetime, client_order_id: str | None = None
-    ) -> tuple[OrderReport, ...]:
+    def read_closed_orders(self, *, since: datetime, client_order_id: str | None = None) -> tuple[OrderReport, ...]:
         """Read every closed order opened or closed after ``since``, to the end of the pages.
 
         ``since`` is cut to a whole second, so that an order of the same second is shown rather than lost.
@@ -304,9 +302,7 @@ def _client_id_field(client_order_id: str | None) -> dict[str, str]:
 
 def _of_client_id(reports: tuple[OrderReport, ...], client_order_id: str | None) -> tuple[OrderReport, ...]:
     """Return ``reports``; one of another client order id shows that the filter was not kept to."""
-    if client_order_id is not None and any(
-        report.client_order_id not in {None, client_order_id} for report in reports
-    ):
+    if client_order_id is not None and any(report.client_order_id not in {None, client_order_id} for report in reports):
         raise failed("read_orders", "bad_answer", "it shows orders of another client order id")
     return reports
 
