@@ -51,9 +51,8 @@ def test_a_fault_decides_the_exit_code(machine, kind, code):
     assert code == machine(RECONCILE, "X", program_name="python main.py")
     assert "" == machine.out
     label = "Refused" if code in {1, 2} else "Why"
-    assert machine.err == (
-        f"No.\n{label}: why\n  found: 1\n  limit: 2\n\nNext: Look.\n  python main.py --broker-order-validations-show X\n"
-    )
+    show = "python main.py --broker-order-validations-show X"
+    assert machine.err == f"No.\n{label}: why\n  found: 1\n  limit: 2\n\nNext: Look.\n  {show}\n"
     assert code == machine("kraken", "reconcile", "X", "--json")
     assert "" == machine.err
     assert {

@@ -252,7 +252,6 @@ def test_a_full_bucket_drains_again_after_the_clock_went_back(ledger):
     assert 0 == take(hour_ms + 10_000)
 
 
-
 def test_intents_are_listed_oldest_first(ledger):
     """A session has one intent, replaced by a newer plan; its end is recorded; others stay."""
 
