@@ -18,6 +18,11 @@ hypothesis.settings.register_profile("gate", derandomize=True, deadline=None, da
 hypothesis.settings.register_profile("deep", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # This worker is measured already; the commands that its tests start are not (pyproject.toml says why).
+    for _name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+        os.environ.pop(_name, None)
+
 
 class Canaries(NamedTuple):
     """Made-up secrets. None may ever appear in a file, a message or a process argument."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,7 @@ RECORD_KEYS = {
     "previous_sha256",
 }  # fmt: skip
 FILL_INS = {
+    "'<landed|not_landed>'": "not_landed",
     "<reviewer>": "marce",
     "<note>": "as agreed",
     "<reason>": "looked everywhere",
@@ -70,6 +72,10 @@ class Done(NamedTuple):
     def __str__(self) -> str:
         """Return what a failing test has to show."""
         return f"{shlex.join(self.line)}\nexit {self.code}\n{self.out[-3000:]}\n{self.err[-3000:]}"
+
+
+def _hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Operator:
@@ -112,6 +118,8 @@ class Operator:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A test run in the background ignores Ctrl-C, and children inherit that; an operator's shell does not.
+            preexec_fn=_hear_ctrl_c,  # noqa: PLW1509
         )
         self.running.append(process)
         return process

@@ -167,14 +167,14 @@ def test_supervise_sees_a_fill_over_the_stream(operator):
     """An order that the moving market fills while it is watched is told by the stream and proven by a read."""
     depth = operator.exchange.get(operator.exchange.line["kraken_url"] + "/0/public/Depth?pair=XETHZUSD&count=1")
     (book,) = depth["result"].values()
-    price = Decimal(book["bids"][0][0]) - Decimal("0.5")
+    price = Decimal(book["bids"][0][0]) - Decimal(2)
     words = ("--broker-limit-price", f"{price:.2f}", "--broker-time-in-force", "gtc", "--broker-post-only")
     session = operator.gated("0.25", *words)
     operator.submit(0, session)
     assert ["open"] == [one["status"] for one in operator.exchange.orders()]
     process = watching(operator, session)
     for _ in range(500):
-        operator.advance(30)
+        operator.advance(60)
         if operator.exchange.orders()[0]["status"] == "filled":
             break
     done = operator.end(process)
