@@ -5,7 +5,7 @@
 #   make test       set up for development, then all tests and the coverage gate
 #   make quick      what to run while working: under a minute
 #   make check      the whole gate
-#   make hunt       SIGKILL at 200 random moments of submit: about a quarter of an hour (HUNT_ROUNDS=n)
+#   make hunt       SIGKILL at 200 random moments of submit in each corridor: about half an hour (HUNT_ROUNDS=n)
 #
 # After set-up every step uses .venv's interpreter, never one from PATH.
 
@@ -95,7 +95,8 @@ quick: lint types contracts
 HUNT_ROUNDS ?= 200
 
 hunt: dev
-	@HUNT_ROUNDS=$(HUNT_ROUNDS) $(PY) -m pytest -n 0 -q -m slow tests/faults/test_kill_points.py </dev/null
+	@HUNT_ROUNDS=$(HUNT_ROUNDS) $(PY) -m pytest -n 0 -q -m slow tests/faults/test_kill_points.py \
+	  tests/faults/test_hyperliquid_kill_points.py </dev/null
 
 check: lint types contracts docs-check locks-check test
 

@@ -12,14 +12,34 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal
 
 import msgspec
 
+from quantlab.config_files import FileText, read_text
+from quantlab.config_secrets import REDACTED, NamedSecrets, Secret, check_word
 from quantlab.kernel.errors import Denied, UsageFault
-from quantlab.kernel.setting_text import PRINTABLE_ASCII, loopback_url, parse_env
+from quantlab.kernel.setting_text import loopback_url, parse_env
 from quantlab.model.order import Environment
 from quantlab.model.policy import Policy, policy_from_toml
+
+__all__ = [
+    "ENV_FILE_NAME",
+    "GROUP_NAMES",
+    "POLICY_FILE_NAME",
+    "REDACTED",
+    "SECRET_NAMES",
+    "SETTING_NAMES",
+    "SINGLE_NAMES",
+    "PolicyChoice",
+    "Secret",
+    "Settings",
+    "interpreter_dir",
+    "load_settings",
+    "process_environ",
+    "read_policy",
+    "working_directory",
+]
 
 GROUP_NAMES: Final = (
     "QUANTLAB_ENVIRONMENT",
@@ -42,9 +62,7 @@ SETTING_NAMES: Final = GROUP_NAMES + SINGLE_NAMES
 SECRET_NAMES: Final = ("KRAKEN_API_KEY", "KRAKEN_API_SECRET", "HYPERLIQUID_PRIVATE_KEY")
 POLICY_FILE_NAME: Final = "quantlab.toml"
 ENV_FILE_NAME: Final = ".env"
-REDACTED: Final = "[redacted]"
 
-_LARGEST_FILE_BYTES: Final = 64 * 1024
 _LONGEST_SETTLE_SECONDS: Final = 86_400
 _USER: Final = re.compile(r"[A-Za-z0-9._@+-]{1,64}")
 _ENVIRONMENTS: Final[dict[str, Environment]] = {
@@ -52,31 +70,6 @@ _ENVIRONMENTS: Final[dict[str, Environment]] = {
     "testnet": "testnet",
     "rehearsal": "rehearsal",
 }
-
-
-class Secret:
-    """A text that never shows itself: only :meth:`reveal` gives it."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return REDACTED
-
-    __str__ = __repr__
-
-    def __format__(self, spec: str) -> str:
-        return REDACTED
-
-    def __reduce__(self) -> NoReturn:
-        message = "a secret is not copied into another form"
-        raise TypeError(message)
-
-    def reveal(self) -> str:
-        """Return the text itself. For signing and for redaction, nothing else."""
-        return self._text
 
 
 class PolicyChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +106,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rehearsal_ca: Path | None
     rehearsal_settle_seconds: int | None
     log_path: Path | None
+    further_secrets: NamedSecrets
+    """Secrets whose names a command gives, from where the group came from: see :meth:`named_secret`."""
     user: str
     """Who runs the program on this machine, for the record. It proves nothing."""
     warnings: tuple[str, ...] = ()
@@ -120,6 +115,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def is_present(self, name: str) -> bool:
         """Return whether the setting has a value. Says nothing of the value."""
         return name in self.present_names
+
+    def is_named_secret_present(self, name: str) -> bool:
+        """Return whether :meth:`named_secret` would find a value. It is given to nobody.
+
+        Raises:
+            UsageFault: ``name`` is no name of a variable, or the line of `.env` that holds it cannot be read.
+        """
+        return self.further_secrets.is_present(name)
+
+    def named_secret(self, name: str) -> Secret | None:
+        """Return the secret that stands under ``name`` where the group came from; None when there is none.
+
+        That is `.env` when the group came from there, else the process: a key is never mixed in from the other one.
+        From here on :meth:`redact` knows the secret.
+
+        Raises:
+            UsageFault: ``name`` is no name of a variable, or its value or line was copied badly. Nothing was signed.
+        """
+        return self.further_secrets.take(name)
 
     def require_environment(self) -> Environment:
         """Return the environment; ``Denied`` (``environment_not_set``) when none is set."""
@@ -160,9 +174,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return url
 
     def redact(self, text: str) -> str:
-        """Return ``text`` without any secret of these settings, however it is spelled."""
-        secrets = (self.kraken_api_key, self.kraken_api_secret, self.hyperliquid_private_key)
-        texts = [secret.reveal() for secret in secrets if secret is not None]
+        """Return ``text`` without any secret of these settings, nor one that was named, however it is spelled."""
+        own = (self.kraken_api_key, self.kraken_api_secret, self.hyperliquid_private_key)
+        texts = [secret.reveal() for secret in (*own, *self.further_secrets.taken) if secret is not None]
         if not texts:
             return text
         from quantlab.venues.redaction import Redactor
@@ -191,7 +205,7 @@ def load_settings(environ: Mapping[str, str], cwd: Path) -> Settings:
         UsageFault: a value is wrong, or a line of `.env` cannot be read. The message names the
             setting or the line number, never the content of a key.
     """
-    read = _read_text(cwd / ENV_FILE_NAME, "env_file")
+    read = read_text(cwd / ENV_FILE_NAME, "env_file")
     file = {} if read is None else parse_env(read.text, SETTING_NAMES)
     in_process = tuple(name for name in GROUP_NAMES if name in environ)
     in_file = tuple(name for name in GROUP_NAMES if name in file)
@@ -205,6 +219,7 @@ def load_settings(environ: Mapping[str, str], cwd: Path) -> Settings:
         environ=environ,
         cwd=cwd,
         source=source if in_process or in_file else "none",
+        further_secrets=_further_secrets(environ, read if in_file and not in_process else None),
         ignored=in_file if in_process else (),
         warnings=_warnings(read, in_file=in_file, in_process=in_process),
     )
@@ -217,7 +232,7 @@ def read_policy(settings: Settings) -> PolicyChoice:
         UsageFault: the named file does not exist, or a value in it is refused.
     """
     path = settings.policy_path or settings.cwd / POLICY_FILE_NAME
-    read = _read_text(path, "policy_file")
+    read = read_text(path, "policy_file")
     if read is not None:
         return PolicyChoice(policy=policy_from_toml(read.text), path=path)
     if settings.policy_path is not None:
@@ -226,33 +241,7 @@ def read_policy(settings: Settings) -> PolicyChoice:
     return PolicyChoice(policy=Policy(), path=None)
 
 
-class _FileText(msgspec.Struct, frozen=True):
-    text: str
-    open_to_others: bool
-
-
-def _read_text(path: Path, code: str) -> _FileText | None:
-    """Return the text of a small file; None when there is none (a folder of that name is none)."""
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            data = file.read(_LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}."
-        raise UsageFault(message, code=f"{code}_unreadable") from None
-    if len(data) > _LARGEST_FILE_BYTES:
-        message = f"{path} is larger than {_LARGEST_FILE_BYTES} bytes, so it is not such a file."
-        raise UsageFault(message, code=f"{code}_too_large", limit=str(_LARGEST_FILE_BYTES))
-    try:
-        return _FileText(data.decode("utf-8"), open_to_others=bool(mode & 0o077))
-    except UnicodeDecodeError:
-        message = f"{path} is not UTF-8 text."
-        raise UsageFault(message, code=f"{code}_not_text") from None
-
-
-def _warnings(read: _FileText | None, *, in_file: tuple[str, ...], in_process: tuple[str, ...]) -> tuple[str, ...]:
+def _warnings(read: FileText | None, *, in_file: tuple[str, ...], in_process: tuple[str, ...]) -> tuple[str, ...]:
     if read is None or not in_file:
         return ()
     if in_process:
@@ -261,6 +250,14 @@ def _warnings(read: _FileText | None, *, in_file: tuple[str, ...], in_process: t
     if read.open_to_others:
         return (f"others on this machine can read {ENV_FILE_NAME}: chmod 600 {ENV_FILE_NAME}.",)
     return ()
+
+
+def _further_secrets(environ: Mapping[str, str], file: FileText | None) -> NamedSecrets:
+    """Return the secrets of the process, or of `.env` when that is given."""
+    if file is None:
+        return NamedSecrets(environ.get)
+    # Kept, not read again: a file that changes meanwhile would mix a new key with an old environment.
+    return NamedSecrets(lambda name: parse_env(file.text, (name,)).get(name))
 
 
 def _default_state_home(environ: Mapping[str, str]) -> Path | None:
@@ -282,6 +279,7 @@ def _settings(
     environ: Mapping[str, str],
     cwd: Path,
     source: Literal["process", "file", "none"],
+    further_secrets: NamedSecrets,
     ignored: tuple[str, ...],
     warnings: tuple[str, ...],
 ) -> Settings:
@@ -308,6 +306,7 @@ def _settings(
         rehearsal_ca=_rehearsal_ca(values, cwd, environment),
         rehearsal_settle_seconds=_settle_seconds(values, environment),
         log_path=_path(values, "QUANTLAB_LOG", cwd),
+        further_secrets=further_secrets,
         user=_user(environ),
         warnings=warnings,
     )
@@ -326,10 +325,7 @@ def _environment(values: Mapping[str, str]) -> Environment | None:
 
 def _word(values: Mapping[str, str], name: str) -> str | None:
     text = values.get(name)
-    if text is not None and not PRINTABLE_ASCII.fullmatch(text):
-        message = f"{name} holds spaces, line breaks or characters outside ASCII: copy it again."
-        raise UsageFault(message, code="setting_malformed", measured=name)
-    return text
+    return None if text is None else check_word(name, text)
 
 
 def _secret(values: Mapping[str, str], name: str) -> Secret | None:

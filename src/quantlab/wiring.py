@@ -11,10 +11,11 @@ from quantlab.kernel.clock import Clock, SystemClock
 from quantlab.kernel.errors import Denied
 from quantlab.kernel.ids import Entropy, SystemEntropy
 from quantlab.kernel.result import NextStep
+from quantlab.model.execution import SignedAction
 from quantlab.model.policy import policy_digest
 from quantlab.model.reconciliation import LIVE_SETTLE_SECONDS
+from quantlab.rungs.corridors import CORRIDORS, KRAKEN
 from quantlab.rungs.desk import Desk
-from quantlab.rungs.ladder import KRAKEN
 from quantlab.rungs.surroundings import DeskSettings, NamedInput, VenueSide
 from quantlab.storage.durable import Disk, OsDisk, make_folders
 from quantlab.storage.ledger import Ledger
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 KRAKEN_URL: Final = "https://api.kraken.com"
 KRAKEN_STREAM_URL: Final = "wss://ws-auth.kraken.com/v2"
 KRAKEN_PUBLIC_STREAM_URL: Final = "wss://ws.kraken.com/v2"
+HYPERLIQUID_URLS: Final = {
+    "live": ("https://api.hyperliquid.xyz", "wss://api.hyperliquid.xyz/ws"),
+    "testnet": ("https://api.hyperliquid-testnet.xyz", "wss://api.hyperliquid-testnet.xyz/ws"),
+}
 LEDGER_FILE: Final = "ledger.sqlite3"
 _KRAKEN_INPUTS: Final = ("KRAKEN_API_KEY", "KRAKEN_API_SECRET")
 _ALL_INPUTS: Final = (
@@ -77,13 +82,13 @@ def assemble(
     wall_clock = _wall_clock(settings, clock, connector)
     return Desk(
         settings=_desk_settings(settings),
-        corridor=KRAKEN,
+        corridor=KRAKEN if corridor is None else CORRIDORS[corridor],
         disk=disk,
         clock=wall_clock,
         entropy=entropy,
         open_ledger=open_ledger or (lambda: _open_ledger(settings.state_dir, disk, entropy)),
         progress=progress,
-        venue=(lambda desk: _kraken_side(desk, settings, connector)) if corridor == "kraken" else None,
+        venue=None if corridor is None else lambda desk: _SIDES[corridor](desk, settings, connector),
         spell=spell,
     )
 
@@ -102,11 +107,9 @@ def _desk_settings(settings: Settings) -> DeskSettings:
         policy=choice.policy,
         policy_sha256=policy_digest(choice.policy),
         policy_source="the built-in defaults" if choice.path is None else str(choice.path),
-        inputs=inputs(_KRAKEN_INPUTS),
         all_inputs=inputs(_ALL_INPUTS),
         settle_seconds=_settle_seconds(settings),
         actor=_operating_user(),
-        credentials_present=all(settings.is_present(name) for name in _KRAKEN_INPUTS),
     )
 
 
@@ -158,8 +161,8 @@ def _kraken_side(desk: Desk, settings: Settings, connector: Connector | None) ->
 
     url = settings.venue_url("kraken")
     base_url = url or KRAKEN_URL
-    stream_url = KRAKEN_STREAM_URL if url is None else _stream_url(url)
-    public_stream_url = KRAKEN_PUBLIC_STREAM_URL if url is None else _stream_url(url)
+    stream_url = KRAKEN_STREAM_URL if url is None else _stream_url(url, "/v2")
+    public_stream_url = KRAKEN_PUBLIC_STREAM_URL if url is None else _stream_url(url, "/v2")
     redactor = Redactor()
     wire = connector or _connector(settings, desk.clock)
     transport = Transport(connector=wire, clock=desk.clock, redactor=redactor, needs_attempt=classify.needs_attempt)
@@ -179,13 +182,71 @@ def _kraken_side(desk: Desk, settings: Settings, connector: Connector | None) ->
         redactor=redactor,
     )
 
-    def effects() -> KrakenOrders:
+    def effects(signed: SignedAction | None) -> KrakenOrders:
+        del signed
         if credentials is None:
             raise Denied("The venue's credentials are missing. Nothing was sent.", code="credentials_missing")
         return KrakenOrders(transport=transport, base_url=base_url, credentials=credentials, clock=desk.clock)
 
-    return VenueSide(reads=reads, effects=effects, take_exchanges=transport.tape.take)
+    return VenueSide(
+        reads=reads,
+        effects=effects,
+        take_exchanges=transport.tape.take,
+        missing=tuple(name for name in _KRAKEN_INPUTS if not settings.is_present(name)),
+    )
 
 
-def _stream_url(url: str) -> str:
-    return url.rstrip("/").replace("http", "ws", 1) + "/v2"
+def _hyperliquid_side(desk: Desk, settings: Settings, connector: Connector | None) -> VenueSide:
+    from quantlab.key_sources import key_present, key_reader
+    from quantlab.venues.hyperliquid import classify
+    from quantlab.venues.hyperliquid.auth import HyperliquidSigner
+    from quantlab.venues.hyperliquid.orders import HyperliquidOrders
+    from quantlab.venues.hyperliquid.reads import HyperliquidReads
+    from quantlab.venues.redaction import Redactor
+    from quantlab.venues.transport import Transport
+
+    url = settings.venue_url("hyperliquid")
+    environment = settings.require_environment()
+    base_url, stream_url = HYPERLIQUID_URLS[environment] if url is None else (url, _stream_url(url, "/ws"))
+    wire = connector or _connector(settings, desk.clock)
+    transport = Transport(connector=wire, clock=desk.clock, redactor=Redactor(), needs_attempt=classify.needs_attempt)
+    account = desk.served.account or settings.hyperliquid_account
+    signer = desk.served.signer or settings.hyperliquid_signer_id
+    reads = HyperliquidReads(
+        transport=transport,
+        base_url=base_url,
+        account=account,
+        signer=signer,
+        turns=desk.turns,
+        clock=desk.clock,
+        stream_url=stream_url,
+        connector=wire,
+    )
+
+    def effects(signed: SignedAction | None) -> HyperliquidOrders:
+        return HyperliquidOrders(
+            transport=transport,
+            base_url=base_url,
+            signer=HyperliquidSigner(
+                address=reads.signer_id, read_private_key=key_reader(desk.served.key_source, settings)
+            ),
+            environment=environment,
+            vault_address=reads.vault_address() if signed is None else signed.vault_address,
+        )
+
+    needed = (("HYPERLIQUID_ACCOUNT", account), ("HYPERLIQUID_SIGNER_ID", signer))
+    return VenueSide(
+        reads=reads,
+        effects=effects,
+        take_exchanges=transport.tape.take,
+        missing=tuple(name for name, value in needed if value is None),
+        account=None if account is None else reads.account,
+        key_present=lambda source: key_present(source, settings),
+    )
+
+
+_SIDES: Final = {"kraken": _kraken_side, "hyperliquid": _hyperliquid_side}
+
+
+def _stream_url(url: str, path: str) -> str:
+    return url.rstrip("/").replace("http", "ws", 1) + path

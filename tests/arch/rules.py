@@ -54,14 +54,25 @@ ENTROPY_MODULES = {"secrets"}
 
 # Who may import what stands outside the layers. A folder ends in a slash.
 CONFINED = {
-    "quantlab.venues.effects": ("rungs/submit.py", "rungs/cancel.py", "venues/", "wiring.py"),
+    "quantlab.venues.effects": (
+        "rungs/submit.py",
+        "rungs/submit_signed.py",
+        "rungs/sign.py",
+        "rungs/cancel.py",
+        "rungs/burn.py",
+        "rungs/certify.py",
+        "venues/",
+        "wiring.py",
+    ),
     "quantlab.venues.kraken.orders": ("venues/kraken/", "wiring.py"),
     "quantlab.venues.hyperliquid.orders": ("venues/hyperliquid/", "wiring.py"),
     "argparse": ("cli/",),
     "Crypto": ("kernel/", "venues/", "rehearsal/"),
     "coincurve": ("kernel/", "venues/", "rehearsal/"),
+    "getpass": ("key_sources.py",),
     "h11": ("rehearsal/",),
     "http.client": ("venues/exchange.py", "rehearsal/"),
+    "keyring": ("key_sources.py",),
     "sqlite3": ("storage/",),
     "urllib.request": (),
     "websockets": ("venues/",),

@@ -13,12 +13,13 @@ import pytest
 
 from quantlab.kernel.clock import rfc3339, to_ns
 from quantlab.kernel.errors import Denied
+from quantlab.model.execution import NOT_ADMITTED
 from quantlab.model.order import Plan, Promotion
-from quantlab.venues.effects import NOT_ADMITTED
 from quantlab.venues.hyperliquid.auth import HyperliquidSigner, address_of_key
 from quantlab.venues.hyperliquid.classify import needs_attempt
 from quantlab.venues.hyperliquid.orders import HyperliquidOrders
 from quantlab.venues.hyperliquid.reads import HyperliquidReads
+from quantlab.venues.port import VenueReadFailed
 from quantlab.venues.redaction import Redactor
 from quantlab.venues.sockets import SocketConnector
 from quantlab.venues.transport import Transport
@@ -43,7 +44,7 @@ class WeightTurns:
 
     def spend_points(self, points, *, capacity, decay_per_kilosecond):
         """Note the weight."""
-        assert (1200, 20_000) == (capacity, decay_per_kilosecond)
+        assert (900, 5_000) == (capacity, decay_per_kilosecond)
         self.weight += points
 
 
@@ -375,6 +376,63 @@ def _info_request(exchange, body):
 def test_the_public_stream_answers(desk):
     """Subscribed and pinged, without an account."""
     assert "connected, subscribed, ping answered" == desk.reads.check_stream()
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "reached"),
+    [
+        ({"fault": "drop_before_read"}, "no_answer", "bytes_sent"),
+        ({"fault": "drop_after_accept"}, "no_answer", "bytes_sent"),
+        ({"fault": "truncate"}, "no_answer", "bytes_sent"),
+        ({"fault": "truncate", "value": "json"}, "bad_answer", "answered"),
+        ({"fault": "garbage"}, "bad_answer", "answered"),
+        ({"fault": "http_error", "value": 429}, "rate_limited", "answered"),
+        ({"fault": "http_error", "value": 502}, "venue_fault", "answered"),
+    ],
+)
+def test_failed_reads_over_the_stream(desk, fault, kind, reached):
+    """None of them looks like an empty list; a connection that lives goes on, and one that was lost stays lost."""
+    desk.exchange.fault(venue="hyperliquid", path="/ws", type="frontendOpenOrders", **fault)
+    desk.transport.tape.take()
+    with desk.reads.over_stream() as reads:
+        with pytest.raises(VenueReadFailed) as caught:
+            reads.read_open_orders()
+        assert (kind, reached) == (caught.value.kind, desk.transport.tape.take()[-1].reached)
+        if reached == "answered":
+            assert isinstance(reads.read_open_orders(), tuple)
+        else:
+            with pytest.raises(VenueReadFailed) as caught:
+                reads.read_open_orders()
+            assert "not_reached" == caught.value.kind
+    assert isinstance(desk.reads.read_open_orders(), tuple)
+
+
+def test_posts_are_listed_as_requests(desk):
+    """Under the stream's path, by the type of what was asked, and their weight is counted here as over REST."""
+    before = len(desk.exchange.get("/requests")["requests"])
+    with desk.reads.over_stream() as reads:
+        reads.read_account()
+    rows = desk.exchange.get("/requests")["requests"][before:]
+    assert [("/ws", "userRole"), ("/ws", "extraAgents")] == [(row["path"], row["type"]) for row in rows]
+    assert 80 == desk.turns.weight
+
+
+def test_the_details_of_an_account(exchange, desk):
+    """The agent by its name, the mode in words, the requests used; a mode that is refused is not shown."""
+    details = dict(desk.reads.read_account_details())
+    assert ("user", "agent", "standard (disabled)", desk.account) == (
+        details["account role"],
+        details["signer role"],
+        details["account mode"],
+        details["master"],
+    )
+    assert details["signer is"].startswith("the agent ")
+    assert " of 1" in details["requests used"]
+    assert details["account value"].endswith(" USDC")
+    exchange.fault(venue="hyperliquid", path="/info", type="userAbstraction", fault="http_error", value=500)
+    assert "not shown" == dict(desk.reads.read_account_details())["account mode"]
+    expired = HyperliquidDesk(exchange, env=_profile(exchange, "expired_agent"))
+    assert " ended " in dict(expired.reads.read_account_details())["signer is"]
 
 
 def test_fills_before_now_are_bounded_by_time(desk):

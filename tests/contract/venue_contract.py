@@ -150,12 +150,33 @@ class VenueContract:
         assert Decimal(1980) <= quote.bid < quote.ask <= Decimal(2020)
         assert quote.ask == quote.taking(buying=True)
 
+    def v_055_depth(self, desk):
+        """V-055: the book's levels agree with the quote, and a size that nobody shows has no worst price."""
+        _, instrument = desk.market()
+        depth = desk.reads.read_depth(instrument)
+        assert min(len(depth.bids), len(depth.asks)) > 1
+        assert Decimal(1980) <= depth.bids[0].price < depth.asks[0].price <= Decimal(2020)
+        shown = sum(level.size_base for level in depth.asks)
+        assert (depth.asks[0].price, depth.asks[-1].price, None) == tuple(
+            depth.worst_price(size, buying=True) for size in (depth.asks[0].size_base, shown, shown + 1)
+        )
+        assert depth.bids[0].price == depth.worst_price(depth.bids[0].size_base, buying=False)
+
     def v_060_account(self, desk):
         """V-060: the key names an account, may trade, and may not withdraw; the fingerprint is stable."""
         facts = desk.reads.read_account()
         assert facts.identity
         assert (True, False) == (facts.can_trade, facts.can_withdraw)
         assert desk.reads.signer_id == desk.reads.signer_id
+
+    def v_065_account_details(self, desk):
+        """V-065: what else is told of the account are labels, each once, and texts; no secret is among them."""
+        details = desk.reads.read_account_details()
+        labels = [label for label, _ in details]
+        assert labels
+        assert len(labels) == len(set(labels))
+        assert all(text for pair in details for text in pair)
+        assert [] == [secret[:4] for secret in desk.facts.secrets if secret in repr(details)]
 
     def v_070_balances(self, desk):
         """V-070: funds are listed by our names, never more available than held."""
@@ -332,6 +353,44 @@ class VenueContract:
         finally:
             stream.close()
             desk.exchange.clear_faults()
+
+    def v_420_reads_over_the_stream(self, desk):
+        """V-420: where a venue answers questions over its stream, they are the same reads on the same tape."""
+        context = desk.reads.over_stream()
+        if context is None:
+            return
+        quote, instrument = desk.market()
+        (order_id,) = desk.submit(desk.resting(quote, instrument)).venue_order_ids
+        desk.transport.tape.take()
+        with context as reads:
+            assert (desk.facts.venue, desk.reads.signer_id) == (reads.venue, reads.signer_id)
+            assert "online" == reads.read_system_status().mode
+            assert abs(reads.read_time().offset_ms) <= 50
+            assert instrument == reads.read_instrument(desk.facts.symbol)
+            assert reads.read_depth(instrument).asks
+            asked = [
+                lambda one: one.read_account(),
+                lambda one: one.read_balances(),
+                lambda one: one.read_order(order_id),
+            ]
+            over_stream = [ask(reads) for ask in asked]
+            assert order_id in {order.venue_order_id for order in reads.read_open_orders()}
+            assert [True] * len(over_stream) == [kept.method == "WS" for kept in desk.transport.tape.peek()][:3]
+            with pytest.raises(VenueReadFailed) as caught:
+                reads.read_instrument(desk.facts.unknown_symbol)
+            assert "not_known" == caught.value.kind
+        kept = desk.transport.tape.take()
+        assert {("WS", "answered", None)} == {(one.method, one.reached, one.fault) for one in kept}
+        assert all(one.request_body and one.response_body for one in kept)
+        over_rest = [ask(desk.reads) for ask in asked]
+        assert over_rest[:2] == over_stream[:2]
+        assert (over_rest[2].venue_order_id, over_rest[2].state) == (
+            over_stream[2].venue_order_id,
+            over_stream[2].state,
+        )
+        with pytest.raises(VenueReadFailed) as caught:
+            reads.read_system_status()
+        assert "not_reached" == caught.value.kind
 
     def v_500_tape(self, desk):
         """V-500: each exchange stands on the tape with its purpose, and no secret does."""

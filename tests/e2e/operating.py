@@ -361,7 +361,7 @@ def spellings(secret: str) -> set[bytes]:
     with suppress(binascii.Error):
         raw.add(base64.b64decode(secret, validate=True))
     if secret.startswith("0x"):
-        raw |= {plain[2:], bytes.fromhex(secret[2:])}
+        raw |= {plain[2:], bytes.fromhex(secret[2:]), str(int(secret, 16)).encode()}
     found: set[bytes] = set()
     for one in raw:
         found |= {one, one.hex().encode(), one.hex().upper().encode()}

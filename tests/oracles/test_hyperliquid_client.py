@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from quantlab.rehearsal.accounts import make_keys
 from quantlab.rehearsal.hyperliquid_signing import action_hash, l1_digest, recover
 from tests.e2e.exchange_process import SECONDS, ExchangeProcess
 
@@ -83,13 +84,81 @@ def test_official_client_modifies_expires_and_burns(exchange):
     assert expired == trader.order("ETH", True, 0.25, 1900, gtc)
 
 
+def test_official_client_trades_in_batches(exchange):
+    """Bulk orders and cancels, every read that looks for an order, and the account's roles and allowance."""
+    info, trader = official(exchange)
+    types = pytest.importorskip("hyperliquid.utils.types", reason=MISSING)
+    user, cloid = exchange.env["HYPERLIQUID_ACCOUNT"], types.Cloid.from_str(CLOID)
+    began_ms = info.post("/info", {"type": "exchangeStatus"})["time"]
+    rows = [
+        {"coin": coin, "is_buy": True, "sz": size, "limit_px": price, "reduce_only": False,
+         "order_type": {"limit": {"tif": tif}}, "cloid": name}
+        for coin, size, price, tif, name in (
+            ("ETH", 0.25, 1900, "Gtc", cloid), ("BTC", 0.001, 50_000, "Alo", None), ("ETH", 0.001, 1900, "Gtc", None),
+            ("ETH", 0.25, 1900, "Ioc", None), ("ETH", 0.25, 2100, "Alo", None), ("ETH", 0.1, 2100, "Ioc", None),
+        )
+    ]  # fmt: skip
+    answers = statuses(trader.bulk_orders(rows))
+    names = ["resting", "resting", "minimum value", "could not immediately match", "bbo was", "filled"]
+    assert [name for name, answer in zip(names, answers, strict=True) if name not in str(answer)] == []
+    assert {"ETH", "BTC"} == {o["coin"] for o in info.frontend_open_orders(user)}
+    history = {r["order"]["oid"]: r["status"] for r in info.historical_orders(user)[::-1]}
+    assert [answers[0]["resting"]["oid"], answers[1]["resting"]["oid"]] == [o for o in history if history[o] == "open"]
+    assert {"minTradeNtlRejected", "iocCancelRejected", "badAloPxRejected", "filled"} <= set(history.values())
+    assert ["0.1"] == [f["sz"] for f in info.user_fills_by_time(user, began_ms)]
+    assert statuses(trader.bulk_cancel_by_cloid([{"coin": "ETH", "cloid": cloid}])) == ["success"]
+    [done, gone] = statuses(
+        trader.bulk_cancel([{"coin": "BTC", "oid": answers[1]["resting"]["oid"]}, {"coin": "BTC", "oid": 1}])
+    )
+    assert (done, set(gone)) == ("success", {"error"})
+    agent = exchange.env["HYPERLIQUID_SIGNER_ID"]
+    assert info.user_role(agent) == {"role": "agent", "data": {"user": user}}
+    assert agent in {a["address"] for a in info.extra_agents(user)}
+    assert info.user_rate_limit(user)["nRequestsUsed"] == 9
+
+
+def test_official_client_sets_leverage(exchange):
+    """Leverage and margin mode are set, read back, and kept apart by asset; what is not allowed is told."""
+    info, trader = official(exchange)
+    user, ok = exchange.env["HYPERLIQUID_ACCOUNT"], {"status": "ok", "response": {"type": "default"}}
+    assert [ok, ok] == [trader.update_leverage(7, "ETH"), trader.update_leverage(3, "BTC", is_cross=False)]
+    kinds = [
+        info.post("/info", {"type": "activeAssetData", "user": user, "coin": c})["leverage"] for c in ("ETH", "BTC")
+    ]
+    assert [("cross", 7), ("isolated", 3)] == [(one["type"], one["value"]) for one in kinds]
+    statuses(trader.market_open("BTC", True, 0.01))
+    [held] = info.user_state(user)["assetPositions"]
+    assert (held["position"]["leverage"]["type"], held["position"]["leverage"]["value"]) == ("isolated", 3)
+    refused = [trader.update_leverage(99, "ETH"), trader.update_leverage(3, "BTC", is_cross=True)]
+    texts = ["Invalid leverage value", "Cannot switch leverage type with open position."]
+    assert texts == [one["response"] for one in refused]
+
+
+def test_official_client_approves_an_agent(exchange):
+    """The account itself approves an agent that then trades; the agent's predecessor of that name can not any more."""
+    info, _ = official(exchange)
+    sdk = pytest.importorskip("hyperliquid.exchange", reason=MISSING)
+    accounts = pytest.importorskip("eth_account", reason=MISSING)
+    keys, url, user = make_keys(0), exchange.line["hyperliquid_url"], exchange.env["HYPERLIQUID_ACCOUNT"]
+    master = sdk.Exchange(accounts.Account.from_key(keys.master.private_key), url, timeout=SECONDS)
+    before = {a["address"] for a in info.extra_agents(user)}
+    answers = [master.approve_agent("second") for _ in range(2)]
+    assert [{"status": "ok", "response": {"type": "default"}}] * 2 == [answer for answer, _ in answers]
+    old, new = (accounts.Account.from_key(key) for _, key in answers)
+    assert {a["address"] for a in info.extra_agents(user)} - before == {new.address.lower()}
+    traders = [sdk.Exchange(one, url, account_address=user, timeout=SECONDS) for one in (old, new)]
+    refused, taken = (one.order("ETH", True, 0.25, 1900, {"limit": {"tif": "Gtc"}}) for one in traders)
+    assert refused == {"status": "err", "response": f"User or API Wallet {old.address.lower()} does not exist."}
+    assert set(statuses(taken)[0]) == {"resting"}
+
+
 def test_official_hash_and_signature():
     """For generated actions, vaults and expiries the official hash is ours, and its signature recovers."""
     signing = pytest.importorskip("hyperliquid.utils.signing", reason=MISSING)
     accounts = pytest.importorskip("eth_account", reason=MISSING)
     wallet = accounts.Account.from_key("0x" + "01" * 32)
     draw = random.Random(7)
-    for _ in range(300):
+    for _ in range(2000):
         action = generated(draw)
         nonce, expires = draw.randrange(2**43), draw.choice([None, draw.randrange(2**43)])
         vault = draw.choice([None, "0x" + f"{draw.getrandbits(160):040x}"])
@@ -147,8 +216,36 @@ def test_official_client_streams(exchange):
         info.disconnect_websocket()
 
 
-def test_ccxt(exchange):
-    """Ccxt loads markets, places, fetches and cancels orders, and reads balances."""
+def test_official_client_streams_an_orders_life(exchange):
+    """A resting order, its cancel by cloid, a rejection and a fill of another are told in turn, all with the cloid."""
+    info, trader = official(exchange)
+    module = pytest.importorskip("hyperliquid.info", reason=MISSING)
+    types = pytest.importorskip("hyperliquid.utils.types", reason=MISSING)
+    streaming = module.Info(exchange.line["hyperliquid_url"], timeout=SECONDS)
+    try:
+        user, told, cloid = exchange.env["HYPERLIQUID_ACCOUNT"], queue.Queue(), types.Cloid.from_str(CLOID)
+        for kind in ("orderUpdates", "userEvents", "userFills"):
+            streaming.subscribe({"type": kind, "user": user}, told.put)
+        assert told.get(timeout=SECONDS)["data"]["isSnapshot"] is True
+        gtc, ioc = {"limit": {"tif": "Gtc"}}, {"limit": {"tif": "Ioc"}}
+        statuses(trader.order("ETH", True, 0.25, 1900, gtc, cloid=cloid))
+        statuses(trader.cancel_by_cloid("ETH", cloid))
+        statuses(trader.order("ETH", True, 0.25, 1900, ioc, cloid=cloid))
+        statuses(trader.order("ETH", True, 0.25, 2100, ioc, cloid=cloid))
+        frames = [told.get(timeout=SECONDS) for _ in range(6)]
+        rows = [row for f in frames if f["channel"] == "orderUpdates" for row in f["data"]]
+        assert ["open", "canceled", "iocCancelRejected", "open", "filled"] == [row["status"] for row in rows]
+        assert {CLOID} == {row["order"]["cloid"] for row in rows}
+        fills = {f["channel"]: f["data"]["fills"] for f in frames if f["channel"] != "orderUpdates"}
+        assert {"user", "userFills"} == set(fills)
+        assert fills["user"] == fills["userFills"] == info.user_fills(user)[:1]
+    finally:
+        streaming.disconnect_websocket()
+
+
+@pytest.fixture
+def trader(exchange):
+    """Return ccxt's client of the exchange, or skip and say that it is absent."""
     ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
     env, url = exchange.env, exchange.line["hyperliquid_url"]
     client = ccxt.hyperliquid({
@@ -157,20 +254,60 @@ def test_ccxt(exchange):
     })  # fmt: skip
     client.enableRateLimit = False  # a pause between calls would only make the test slow
     client.urls["api"] = {"public": url, "private": url}
-    try:
-        symbol = "ETH/USDC:USDC"
-        assert {symbol, "BTC/USDC:USDC", "PURR/USDC"} <= set(client.load_markets())
-        assert 1980 < client.fetch_order_book(symbol)["asks"][0][0] < 2020
-        assert client.fetch_balance()["USDC"]["total"] == 10_000
-        made = client.create_order(symbol, "limit", "buy", 0.25, 1900, {"clientOrderId": CLOID})
-        assert client.fetch_order(made["id"], symbol)["status"] == "open"
-        assert [o["id"] for o in client.fetch_open_orders(symbol)] == [made["id"]]
+    yield client
+    client.session.close()
+
+
+def test_ccxt(exchange, trader):
+    """Ccxt loads markets, places, fetches and cancels orders, and reads balances."""
+    import ccxt
+
+    client, symbol = trader, "ETH/USDC:USDC"
+    assert {symbol, "BTC/USDC:USDC", "PURR/USDC"} <= set(client.load_markets())
+    assert 1980 < client.fetch_order_book(symbol)["asks"][0][0] < 2020
+    assert client.fetch_balance()["USDC"]["total"] == 10_000
+    made = client.create_order(symbol, "limit", "buy", 0.25, 1900, {"clientOrderId": CLOID})
+    assert client.fetch_order(made["id"], symbol)["status"] == "open"
+    assert [o["id"] for o in client.fetch_open_orders(symbol)] == [made["id"]]
+    client.cancel_order(made["id"], symbol)
+    assert client.fetch_order(made["id"], symbol)["status"] == "canceled"
+    taken = client.create_order(symbol, "market", "buy", 0.25, 2000)
+    assert taken["id"] in {t["order"] for t in client.fetch_my_trades(symbol)}
+    with pytest.raises(ccxt.OrderNotFound):
         client.cancel_order(made["id"], symbol)
-        assert client.fetch_order(made["id"], symbol)["status"] == "canceled"
-        taken = client.create_order(symbol, "market", "buy", 0.25, 2000)
-        assert taken["id"] in {t["order"] for t in client.fetch_my_trades(symbol)}
-        with pytest.raises(ccxt.OrderNotFound):
-            client.cancel_order(made["id"], symbol)
-        assert [o["status"] for o in exchange.orders(CLOID)] == ["canceled"]
-    finally:
-        client.session.close()
+    assert [o["status"] for o in exchange.orders(CLOID)] == ["canceled"]
+
+
+def test_ccxt_trades_by_client_order_id_and_reads_positions(exchange, trader):
+    """Ccxt sets leverage, cancels by cloid and in batches, edits, and reads balances, positions, trades and history."""
+    import ccxt
+
+    client, symbol = trader, "ETH/USDC:USDC"
+    assert client.fetch_time() > 0
+    assert client.fetch_positions() == []
+    assert client.set_leverage(7, symbol)["status"] == "ok"
+    named = {"clientOrderId": CLOID}
+    client.create_order(symbol, "limit", "buy", 0.25, 1900, named)
+    assert client.fetch_order(None, symbol, named)["clientOrderId"] == CLOID
+    client.cancel_order(None, symbol, named)
+    assert client.fetch_order(None, symbol, named)["status"] == "canceled"
+    wanted = {"symbol": symbol, "type": "limit", "side": "buy", "amount": 0.25}
+    first, second = client.create_orders([wanted | {"price": price} for price in (1900, 1890)])
+    edited = client.edit_order(first["id"], symbol, "limit", "buy", 0.3, 1895)
+    assert {edited["id"], second["id"]} == {o["id"] for o in client.fetch_open_orders(symbol)}
+    client.cancel_orders([edited["id"], second["id"]], symbol)
+    assert client.fetch_open_orders(symbol) == []
+    bought = client.create_order(symbol, "market", "buy", 0.25, 2000)
+    [held] = client.fetch_positions([symbol])
+    assert (held["side"], held["contracts"], held["leverage"], held["marginMode"]) == ("long", 0.25, 7, "cross")
+    assert bought["id"] in {o["id"] for o in client.fetch_closed_orders(symbol)}
+    assert first["id"] in {o["id"] for o in client.fetch_canceled_orders(symbol)}
+    client.create_order(symbol, "market", "sell", 0.25, 2000, {"reduceOnly": True})
+    assert client.fetch_positions([symbol]) == []
+    client.create_order("PURR/USDC", "limit", "buy", 100, 0.14)
+    spot = client.fetch_balance({"type": "spot"})
+    assert (spot["USDC"]["used"], spot["PURR"]["free"] > 1000) == (14, True)
+    for size, error in ((500, ccxt.InsufficientFunds), (0.001, ccxt.InvalidOrder)):
+        with pytest.raises(error):
+            client.create_order(symbol, "limit", "buy", size, 1900)
+    assert [o["status"] for o in exchange.orders(CLOID)] == ["canceled"]

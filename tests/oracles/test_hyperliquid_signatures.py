@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quantlab.model.order import Plan, Promotion
 from quantlab.venues.hyperliquid import auth, codec_orders
 from quantlab.venues.hyperliquid.auth import HyperliquidSigner
-from quantlab.venues.hyperliquid.signed import sign_action
+from quantlab.venues.hyperliquid.signed import Draft, sign_drafts
 
 pytestmark = pytest.mark.oracle
 
@@ -95,7 +95,7 @@ def _client_actions(client, plan, oid):
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(
     plan=plans(),
     key=KEYS,
@@ -113,21 +113,16 @@ def test_every_action_is_signed_as_the_client_signs_it(client, plan, key, oid, n
     private_key = key.to_bytes(32, "big")
     wallet = eth_account.Account.from_key(private_key)
     signer = HyperliquidSigner(address=wallet.address, read_private_key=private_key.hex)
-    for ours, theirs in _client_actions(client, plan, oid):
+    pairs = _client_actions(client, plan, oid)
+    drafts = tuple(
+        Draft(action=ours, kind="order", nonce=nonce, expires_after_ms=expiry, vault_address=vault) for ours, _ in pairs
+    )
+    made = sign_drafts(drafts, plan, signer=signer, network=network)
+    for (ours, theirs), signed in zip(pairs, made, strict=True):
         assert msgpack.packb(theirs) == auth.action_bytes(ours)
         hashed = auth.action_hash(ours, nonce=nonce, vault_address=vault, expires_after_ms=expiry)
         assert client.action_hash(theirs, vault, nonce, expiry) == hashed
         expected = client.sign_l1_action(wallet, theirs, vault, nonce, expiry, network == "mainnet")
-        signed = sign_action(
-            ours,
-            kind="order",
-            plan=plan,
-            nonce=nonce,
-            expires_after_ms=expiry,
-            vault_address=vault,
-            signer=signer,
-            network=network,
-        )
         assert (int(expected["r"], 16), int(expected["s"], 16), expected["v"]) == (
             int(signed.signature_r, 16),
             int(signed.signature_s, 16),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from quantlab import config, wiring
 from quantlab.evidence.standing import Standing, standing_of
@@ -14,6 +14,7 @@ from quantlab.kernel.errors import QuantLabFault
 from quantlab.kernel.result import NextStep, Result
 from quantlab.rehearsal.accounts import profile_env
 from quantlab.rehearsal.wire import Close, Send, Wake
+from quantlab.rungs.corridors import CORRIDORS
 from quantlab.rungs.desk import Desk
 from quantlab.rungs.surroundings import VenueSide
 from quantlab.storage.durable import Disk, OsDisk, make_folders
@@ -27,6 +28,12 @@ T = TypeVar("T")
 MS = 1_000_000
 STEP_MS = 50
 URL = "http://127.0.0.1:9"
+HYPERLIQUID_URL = "http://127.0.0.1:10"
+HYPERLIQUID_PORT = 10
+URLS = {
+    "kraken": {"QUANTLAB_KRAKEN_URL": URL},
+    "hyperliquid": {"QUANTLAB_HYPERLIQUID_URL": HYPERLIQUID_URL},
+}
 
 
 class VirtualClock:
@@ -61,13 +68,13 @@ class SeededEntropy:
 class VirtualConnection:
     """One connection to a face: what it leaves in its outbox is carried out while we receive."""
 
-    def __init__(self, world: World, on_send) -> None:
+    def __init__(self, world: World, on_send, face=None) -> None:
         self.world = world
-        self.peer = world.kraken.open()
+        self.peer = (face or world.kraken).open()
         self.buffer = b""
         self.closed = False
         self.reset = False
-        self.wake_at_ns: int | None = None
+        self.wakes_at_ns: list[int] = []
         self.on_send = on_send
 
     def send(self, data: bytes, *, timeout_ms: int) -> None:
@@ -97,12 +104,13 @@ class VirtualConnection:
 
     def _let_time_pass(self, left_ms: int) -> None:
         step_ns = min(left_ms, STEP_MS) * MS
-        if self.wake_at_ns is not None:
-            step_ns = min(step_ns, max(1, self.wake_at_ns - self.world.driver_ns))
+        if self.wakes_at_ns:
+            step_ns = min(step_ns, max(1, self.wakes_at_ns[0] - self.world.driver_ns))
         self.world.driver_ns += step_ns
         self.world.kraken.advance()
-        if self.wake_at_ns is not None and self.world.driver_ns >= self.wake_at_ns:
-            self.wake_at_ns = None
+        self.world.hyperliquid.advance()
+        if self.wakes_at_ns and self.world.driver_ns >= self.wakes_at_ns[0]:
+            self.wakes_at_ns.pop(0)
             self.peer.wake()
         else:
             self.peer.tick()
@@ -116,20 +124,25 @@ class VirtualConnection:
             elif isinstance(action, Close):
                 self.closed, self.reset = True, action.reset
             elif isinstance(action, Wake):
-                self.wake_at_ns = self.world.driver_ns + action.after_ns
+                self.wakes_at_ns = sorted((*self.wakes_at_ns, self.world.driver_ns + action.after_ns))
 
 
 class VirtualConnector:
-    """Connects to the world's Kraken face; ``on_send`` sees every request's bytes before the venue does."""
+    """Connects to the face of the port; ``on_send`` sees every request's bytes before the venue does."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.on_send = None
 
+    def face_of(self, endpoint):
+        """Return the face that listens on the endpoint's port."""
+        return self.world.hyperliquid if endpoint.port == HYPERLIQUID_PORT else self.world.kraken
+
     def connect(self, endpoint, *, timeout_ms: int) -> VirtualConnection:
-        if self.world.kraken.refuses():
+        face = self.face_of(endpoint)
+        if face.refuses():
             raise ConnectionFault("connection refused")
-        return VirtualConnection(self.world, self.on_send)
+        return VirtualConnection(self.world, self.on_send, face)
 
 
 class AlteredReads:
@@ -148,21 +161,29 @@ class AlteredReads:
 class Bench:
     """A desk's surroundings that outlive one command: the exchange, the work folder, the state folder."""
 
-    def __init__(self, folder: Path, *, profile: str = "trader", seed: int = 7) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        profile: str = "trader",
+        seed: int = 7,
+        corridor: Literal["kraken", "hyperliquid"] = "kraken",
+    ) -> None:
         self.folder = folder
+        self.corridor = corridor
         self.world = World(seed)
         self.clock = VirtualClock(self.world)
         self.connector = VirtualConnector(self.world)
         self.entropy = SeededEntropy(f"bench {seed}")
         self.disk: Disk = OsDisk()
-        self.root = folder / "outputs" / "broker_order_validations"
+        self.root = folder / CORRIDORS[corridor].default_root
         self.progress: list[str] = []
         self.alterations: dict[str, Callable[[Any], Any]] = {}
         self.on_progress: Callable[[str], None] | None = None
         self.around_ledger: Callable[[Ledger], Ledger] | None = None
         self.environ: dict[str, str] = {
             "QUANTLAB_ENVIRONMENT": "rehearsal",
-            "QUANTLAB_KRAKEN_URL": URL,
+            **URLS[corridor],
             "QUANTLAB_STATE_DIR": str(folder / "state"),
             **profile_env(self.world.exchange.keys, profile),
         }
@@ -176,7 +197,7 @@ class Bench:
         settings = config.load_settings(self.environ if environ is None else environ, self.folder)
         desk = wiring.assemble(
             settings,
-            corridor="kraken",
+            corridor=self.corridor,
             progress=self._note,
             spell=spell,
             disk=self.disk,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quantlab import config
+from quantlab import config, config_files
 from quantlab.config import GROUP_NAMES, SETTING_NAMES, Secret, load_settings, read_policy
 from quantlab.kernel.errors import Denied, UsageFault
 from quantlab.model.policy import Policy
@@ -302,6 +302,100 @@ def test_the_process_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "cwd", gone)
     with pytest.raises(UsageFault, match="does not exist any more"):
         config.working_directory()
+
+
+def test_a_named_secret_of_the_process(tmp_path):
+    """With the group in the process, a named key comes from there, never from the file."""
+    (tmp_path / ".env").write_text("QUANTLAB_ENVIRONMENT=live\nDESK_KEY=file-sesame\nFILE_KEY=file-sesame\n")
+    found = load_settings({**REHEARSAL, "DESK_KEY": "process-sesame", "EMPTY_KEY": ""}, tmp_path)
+    assert found.is_named_secret_present("DESK_KEY")
+    assert "process-sesame" == found.named_secret("DESK_KEY").reveal()
+    for name in ("FILE_KEY", "EMPTY_KEY", "desk_key"):
+        assert (False, None) == (found.is_named_secret_present(name), found.named_secret(name))
+
+
+def test_a_named_secret_of_the_file(tmp_path):
+    """With the group in the file, a named key comes from there, as the file was when it was read."""
+    path = tmp_path / ".env"
+    path.write_text("QUANTLAB_ENVIRONMENT=live\nexport DESK_KEY='file-sesame' # mine\n")
+    found = load_settings({**HERE, "DESK_KEY": "process-sesame", "OTHER_KEY": "process-sesame"}, tmp_path)
+    path.write_text("DESK_KEY=another\n")
+    assert found.is_named_secret_present("DESK_KEY")
+    assert "file-sesame" == found.named_secret("DESK_KEY").reveal()
+    assert (False, None) == (found.is_named_secret_present("OTHER_KEY"), found.named_secret("OTHER_KEY"))
+
+
+def test_a_named_secret_without_a_group(tmp_path):
+    """With the group from nowhere, the process is asked: a file without the group is not its origin."""
+    (tmp_path / ".env").write_text("DESK_KEY=file-sesame\nFILE_KEY=file-sesame\n")
+    found = load_settings({**HERE, "DESK_KEY": "process-sesame"}, tmp_path)
+    assert ("none", "process-sesame") == (found.source, found.named_secret("DESK_KEY").reveal())
+    assert found.named_secret("FILE_KEY") is None
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_the_usual_key_by_its_name(in_file, tmp_path):
+    """The setting's own name leads to the setting's own key."""
+    environ = {"QUANTLAB_ENVIRONMENT": "live", "HYPERLIQUID_PRIVATE_KEY": "0xsesame"}
+    if in_file:
+        (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in environ.items()))
+    found = load_settings(HERE if in_file else {**HERE, **environ}, tmp_path)
+    assert "0xsesame" == found.named_secret("HYPERLIQUID_PRIVATE_KEY").reveal()
+    assert "0xsesame" == found.hyperliquid_private_key.reveal()
+
+
+@pytest.mark.parametrize("name", ["", "1KEY", "A B", "A=B", "A\n", "\u00c4KEY", "A" * 65, "5e" * 32, "0x" + "5e" * 32])
+def test_what_is_no_name_of_a_variable(name, tmp_path):
+    """A key in the place of its name is refused, and not shown: it stands in a command line already."""
+    found = load_settings(HERE, tmp_path)
+    for call in (found.named_secret, found.is_named_secret_present):
+        with pytest.raises(UsageFault) as caught:
+            call(name)
+        assert ("key_variable_name", None) == (caught.value.code, caught.value.refusals[0].measured)
+        assert not name or name not in caught.value.message
+
+
+def test_the_longest_name_of_a_variable(tmp_path):
+    """Sixty-four characters are a name."""
+    assert "sesame" == load_settings({**HERE, "_" * 64: "sesame"}, tmp_path).named_secret("_" * 64).reveal()
+
+
+def test_a_named_secret_that_was_copied_badly(tmp_path):
+    """It is refused when it is asked for, by its name or its line, without being shown."""
+    found = load_settings({**HERE, "DESK_KEY": "ses ame"}, tmp_path)
+    with pytest.raises(UsageFault) as fault:
+        found.named_secret("DESK_KEY")
+    assert ("setting_malformed", "DESK_KEY") == (fault.value.code, fault.value.refusals[0].measured)
+    assert "ses" not in fault.value.message
+    (tmp_path / ".env").write_text("QUANTLAB_ENVIRONMENT=live\nDESK_KEY=ses ame\nTWICE=sesame\nTWICE=sesame\n")
+    found = load_settings(HERE, tmp_path)
+    for name, line in (("DESK_KEY", "line 2"), ("TWICE", "line 4")):
+        with pytest.raises(UsageFault) as fault:
+            found.named_secret(name)
+        assert ("env_file_line", line) == (fault.value.code, fault.value.refusals[0].measured)
+        assert "ses" not in fault.value.message
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_named_secrets_never_show_themselves(in_file, tmp_path, canaries):
+    """Neither taken nor before; once taken they are redacted in any spelling, and they are not copied."""
+    key = canaries.hyperliquid_private_key
+    if in_file:
+        (tmp_path / ".env").write_text(f"QUANTLAB_ENVIRONMENT=live\nDESK_KEY={key}\n")
+    found = load_settings(HERE if in_file else {**REHEARSAL, "DESK_KEY": key}, tmp_path)
+    assert f"seen {key}" == found.redact(f"seen {key}")
+    assert found.is_named_secret_present("DESK_KEY")
+    assert f"seen {key}" == found.redact(f"seen {key}")
+    secret = found.named_secret("DESK_KEY")
+    assert "[redacted]" == str(secret)
+    for spelling in (key, key[2:], key.upper(), key[2:].encode().hex()):
+        assert spelling not in found.redact(f"seen {spelling} end")
+    assert [] == canaries.find_in(repr(found) + str(found) + repr(found.further_secrets))
+    with pytest.raises(TypeError, match="not copied"):
+        pickle.dumps(found.further_secrets)
+    read = config_files.read_text(tmp_path / ".env", "env_file")
+    assert (not in_file) == (read is None)
+    assert [] == canaries.find_in(repr(read))
 
 
 VALUES = st.one_of(st.sampled_from(["", "live", "rehearsal", URL, "1"]), st.text(max_size=20))

@@ -11,8 +11,8 @@ from quantlab.cli.terminal import wrapped
 
 _COLUMN: Final = 34
 _PURPOSE: Final = (
-    "One small order, walked up the ladder: validate, approve, bundle, gate, submit once, reconcile"
-    " before acting again."
+    "One small order, walked up the ladder: validate, approve, bundle, gate (at Hyperliquid: sign), submit once,"
+    " reconcile before acting again."
 )
 
 
@@ -21,7 +21,7 @@ def help_text(command: Command | None, named: Sequence[str], *, width: int) -> s
     if command is not None:
         return command_help(command, width=width)
     if named and named[0] in table.GROUPS:
-        rows = table.commands_of(named[0])
+        rows = [each for each in table.COMMANDS if named[0] in {each.group, each.corridor}]
         lines = [f"usage: quantlab {named[0]} VERB [OPTIONS]", "", *_listing(rows, width)]
         return "\n".join(lines) + "\n"
     return _overview(width)
@@ -55,7 +55,7 @@ def command_help(command: Command, *, width: int) -> str:
     for parameter in command.parameters:
         name = parameter.metavar if parameter.flag is None else f"--{parameter.flag}"
         lines += _entry(name, describe(parameter), width)
-        if parameter.runbook is not None:
+        if command.runbook is not None and parameter.runbook is not None:
             lines.append(f"      {parameter.runbook}")
     lines += _everywhere(width)
     return "\n".join(lines) + "\n"

@@ -27,7 +27,9 @@ from quantlab.kernel.result import NextStep, Result
 PROGRAM: Final = "quantlab"
 RUNBOOK_PROGRAM: Final = "python main.py"
 _HELP_WIDTH: Final = 100
-_EFFECTS: Final = frozenset({"submit", "cancel"})
+_EFFECTS: Final = frozenset(f"quantlab.rungs.{name}" for name in ("submit", "submit_signed", "cancel", "burn"))
+_INCOMPLETE: Final = frozenset({"reviewer_required", "confirm_required", "reason_required"})
+"""Refusals of a line that lacks a name, a confirmation or a reason: the next command is that line, completed."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +101,7 @@ class _Line:
         self._globals = table.GLOBAL_FLAGS.intersection(before_dashes)
         self._settings: config.Settings | None = None
         self._command: Command | None = None
-        self._session: str = "<session>"
+        self._fields: dict[str, Any] = {}
         self._reached: int | None = None
         self._log_failed = False
 
@@ -176,19 +178,27 @@ class _Line:
             self._say(trace)
         message = f"A defect of QuantLab ended the command ({type(error).__name__})."
         step = None
-        if self._command is not None and self._command.verb in _EFFECTS:
+        if self._command is not None and self._command.runner in _EFFECTS:
             message += " An order may have been sent or canceled: treat the outcome as unknown."
-            step = NextStep(why="Find out.", verb="reconcile", arguments=(self._session,))
+            step = self._finding_out()
         return QuantLabFault(message, code="bug", next_step=step)
+
+    def _finding_out(self) -> NextStep:
+        if "session" in self._fields:
+            return NextStep(why="Find out.", verb="reconcile", arguments=(str(self._fields["session"]),))
+        if "root" in self._fields:
+            root = str(self._fields["root"])
+            return NextStep(why="Find its session, then reconcile that.", verb="list", arguments=(root,))
+        return NextStep(why="Find out.", verb="reconcile", arguments=("<session>",))
 
     # ---------------------------------------------------------------------------------- performing
 
     def _dispatch(self, invocation: parsing.Invocation) -> Ending:
         command, settings = invocation.command, self._known_settings()
-        module_name, _, own = str(command.runner).partition(":")
+        module_name, _, own = command.runner.partition(":")
         module = self._around.load(module_name)
         fields = dict(invocation.values)
-        self._session = str(fields.get("session", self._session))
+        self._fields = fields
         if own:
             context = Context(settings=settings, progress=self._progress, load=self._around.load)
             ending: Ending = getattr(module, own)(**fields).run(context)
@@ -207,6 +217,8 @@ class _Line:
             if fault.next_step is None and "session" in fields:
                 desk_module = self._around.load("quantlab.rungs.desk")
                 fault.next_step = desk_module.suggested_step(desk, fields["session"])
+            if fault.next_step is None and fault.code in _INCOMPLETE:
+                fault.next_step = _completed(command, fields)
             raise
         return result
 
@@ -313,3 +325,19 @@ class _Line:
 
     def _redacted(self, text: str) -> str:
         return text if self._settings is None else self._settings.redact(text)
+
+
+def _completed(command: Command, fields: Mapping[str, Any]) -> NextStep:
+    """Return the line as it was given, with a place for whatever a person has to say on it."""
+    options: list[tuple[str, str | None]] = []
+    for parameter in command.options:
+        name, value = str(parameter.flag), fields[parameter.field]
+        if parameter.kind == "switch":
+            options += [(name, None)] if value or name == "confirm" else []
+        elif value is not None and str(value) != parameter.default:
+            options.append((name, str(value)))
+        elif parameter.kind == "optional_text":
+            options.append((name, f"<{name}>"))
+    positional = command.positional
+    arguments = () if positional is None else (str(fields[positional.field]),)
+    return NextStep(why="Give what is missing.", verb=command.name, arguments=arguments, options=tuple(options))

@@ -118,7 +118,7 @@ OWN_ROWS: Final = (
     _own(
         "rehearsal",
         "run",
-        "Walk the whole ladder on the rehearsal exchange.",
+        "Walk both ladders on a rehearsal exchange of its own.",
         "RehearsalRun",
         option("outdir", None, "path", "A new folder for what is written.", metavar="DIR"),
     ),

@@ -99,12 +99,6 @@ def parse(argv: Sequence[str], spelling: Spelling) -> Invocation:
     texts, extras = build_parser(command).parse_known_args(rest)
     if extras:
         raise _unknown(command, extras[0])
-    if command.runner is None:
-        message = (
-            f"{spelling.command_name(command)}: the {command.group.capitalize()} corridor is not"
-            " part of this version. Nothing was done."
-        )
-        raise UsageFault(message, code="corridor_not_built", measured=command.group)
     values = [
         (parameter.field, _value(command, parameter, getattr(texts, parameter.field), spelling))
         for parameter in command.parameters

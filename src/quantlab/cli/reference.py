@@ -58,16 +58,19 @@ _SETTINGS: Final[dict[str, str]] = {
 }
 _CASES: Final = (
     ("readiness, preflights: ready · not ready · venue not read", "0 · 1 · 7"),
+    ("certify: every assumption held · one did not, or refused · venue not read", "0 · 1 · 7"),
+    ("sign: signed · our denial, or no key · venue not read", "0 · 1 · 7"),
     ("validate: accepted · our denial · venue rejects · answer lost", "0 · 1 · 3 · 7"),
     ("validate or gate, answered as if a real order was placed", "4"),
     ("gate: open · shut by a check or by the venue · venue not read", "0 · 1 · 7"),
     ("submit, first and again: accepted · denied · rejected · unknown · never sent", "0 · 1 · 3 · 4 · 7"),
-    ("submit again, after a resolution: landed or decided · rejected", "0 · 3"),
+    ("submit again, after a resolution: landed, not landed or decided · rejected", "0 · 3"),
     ("status, reconcile, fills, supervise: state proven or decided, also when the order is still open", "0"),
     ("the same: session unresolved or not found, also when the venue was not read", "4"),
     ("the same: state known, venue not read now", "7"),
-    ("these four and cancel, on evidence that does not verify", "5"),
+    ("these four, cancel and burn, on evidence that does not verify", "5"),
     ("cancel: the order has ended, by a read · the venue refused · not proven", "0 · 3 · 4"),
+    ("burn, and revoke of a signed order: nothing is left open · refused · still unresolved", "0 · 1 · 4"),
     ("resolve: recorded · too early, or something is missing", "0 · 1"),
     ("show, next, list, index, health, alerts: the report was made, broken sessions and alarms included", "0"),
     ("a reviewer, a reason, `confirm` or `live` is missing", "1"),
@@ -119,7 +122,7 @@ def _command(command: Command) -> list[str]:
         lines += ["", "| grouped | runbook | |", "| --- | --- | --- |"]
     for parameter in command.parameters:
         grouped = parameter.metavar if parameter.flag is None else f"--{parameter.flag}"
-        flag = command.runbook if parameter.flag is None else parameter.runbook
+        flag = command.runbook if parameter.flag is None or command.runbook is None else parameter.runbook
         shown = f"`{flag}`" if flag else ""
         lines.append(f"| `{grouped}` | {shown} | {describe(parameter)} |")
     return lines

@@ -32,6 +32,7 @@ class Exchange:
         self.env: dict[str, str] = dict(line["env"])
         self._control_url = str(line["control_url"])
         self._kraken_url = str(line["kraken_url"])
+        self._hyperliquid_url = str(line["hyperliquid_url"])
         clock = SystemClock()
         self._transport = Transport(
             connector=SocketConnector(clock=clock),
@@ -55,9 +56,17 @@ class Exchange:
         price = Decimal(row["b"][0]) * RESTING_SHARE
         return decimal_text(price.quantize(Decimal("0.01")))
 
+    def resting_perp_price(self) -> str:
+        """Return the same of the ETH perp. It is a whole number: on that market each of them is a price."""
+        answer = self._json("POST", f"{self._hyperliquid_url}/info", {"type": "l2Book", "coin": "ETH"})
+        bid = Decimal(answer["levels"][0][0]["px"])
+        return decimal_text((bid * RESTING_SHARE).quantize(Decimal(1)))
+
     def _json(self, method: str, url: str, body: Any) -> Any:
         data = b"" if body is None else msgspec.json.encode(body)
-        answer = self._transport.exchange(HttpRequest(purpose="rehearsal", method=method, url=url, body=data))
+        headers = () if body is None else (("Content-Type", "application/json"),)
+        request = HttpRequest(purpose="rehearsal", method=method, url=url, headers=headers, body=data)
+        answer = self._transport.exchange(request)
         self._transport.tape.take()
         if not answer.whole or answer.exchange.status != 200:
             message = f"The rehearsal exchange does not answer {method} {url}: {answer.exchange.fault}."

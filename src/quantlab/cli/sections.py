@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 BEFORE: Final = "Before the first order"
-REVIEW: Final = "Validate and review"
+REVIEW: Final = "Validate or sign, and review"
 GATE: Final = "Bundle and gate"
 SUBMIT: Final = "Submit once"
 RECONCILE: Final = "Reconcile before acting again"
@@ -13,7 +13,6 @@ SUPERVISED: Final = "Explicit supervised actions"
 WATCH: Final = "Watch a root"
 SAFETY: Final = "Halt, interlocks, ledger"
 PRACTICE: Final = "Settings and rehearsal"
-UNBUILT: Final = "Hyperliquid corridor (not part of this version)"
 SECTIONS: Final = (
     BEFORE,
     REVIEW,
@@ -24,5 +23,4 @@ SECTIONS: Final = (
     WATCH,
     SAFETY,
     PRACTICE,
-    UNBUILT,
 )

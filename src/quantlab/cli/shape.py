@@ -38,16 +38,15 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """One row: a command, where help lists it, and the module that runs it.
 
-    ``runner`` is a rung's module, or ``module:Class`` for a command that is no rung, or None for a
-    command whose corridor is not part of this version. ``fixed`` are request fields that the verb
-    itself decides. ``runbook`` is the runbook's flag: it carries the positional's value, if any.
+    ``runner`` is a rung's module, or ``module:Class`` for a command that is no rung. ``fixed`` are request fields that
+    the verb itself decides. ``runbook`` is the runbook's flag: it carries the positional's value, if any.
     """
 
     group: str
     verb: str
     section: str
     summary: str
-    runner: str | None
+    runner: str
     runbook: str | None = None
     corridor: Literal["kraken", "hyperliquid"] | None = None
     parameters: tuple[Parameter, ...] = ()

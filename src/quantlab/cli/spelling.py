@@ -58,9 +58,16 @@ def _find(verb: str, current: Command | None) -> Command | None:
 def _has_flags(command: Command, step: NextStep) -> bool:
     if command.runbook is None or len(step.arguments) > 1:
         return False
-    if bool(step.arguments) != (command.positional is not None):
+    if bool(_arguments(command, step)) != (command.positional is not None):
         return False
     return all(_runbook_flag(command, name) is not None for name, _ in step.options)
+
+
+def _arguments(command: Command, step: NextStep) -> tuple[str, ...]:
+    """Return the step's arguments; the runbook's flag must carry a value, so a default is written out."""
+    positional = command.positional
+    default = None if positional is None else positional.default
+    return step.arguments or (() if default is None else (default,))
 
 
 def _runbook_flag(command: Command, name: str) -> str | None:
@@ -68,7 +75,8 @@ def _runbook_flag(command: Command, name: str) -> str | None:
 
 
 def _runbook_words(command: Command, step: NextStep) -> list[str]:
-    words = _valued(str(command.runbook), step.arguments[0] if step.arguments else None)
+    arguments = _arguments(command, step)
+    words = _valued(str(command.runbook), arguments[0] if arguments else None)
     for name, value in step.options:
         words += _valued(str(_runbook_flag(command, name)), value)
     return words

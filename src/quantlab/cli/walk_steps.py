@@ -1,30 +1,50 @@
-"""The steps of the rehearsal walk, as data: the runbook's lines, what the exchange is told to do, expected exits."""
+"""The steps of the rehearsal walk, as data: the runbook's lines, what the exchange is told to do, expected exits.
+
+Here are the shapes and the Kraken corridor.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
+
+ROOT: Final = "outputs/broker_order_validations"
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One step: a line of the runbook, a fault for the exchange, or time that passes there.
 
-    ``words`` may name sessions in braces (``{first}``) and ``{price}``; ``keeps`` is the name under which the
-    session of this step is remembered. ``expected`` is the exit code.
+    ``words`` may name in braces the folders of sessions that earlier steps kept (``{first}``), ``{account}`` and
+    ``{signer}``, and the prices at which a buy order rests (``{price}``, ``{perp_price}``). ``keeps`` is the name
+    under which this step's session, in ``root``, is remembered. ``expected`` is the exit code, ``effects`` how many
+    requests that could move money reach the exchange meanwhile. ``lists``: its report says how every session stands.
     """
 
     title: str
     words: tuple[str, ...] = ()
     expected: int = 0
+    effects: int = 0
     keeps: str | None = None
+    root: str = ROOT
+    lists: bool = False
     fault: dict[str, Any] | None = None
     advance_seconds: int = 0
 
 
+class Walked(msgspec.Struct, frozen=True, kw_only=True):
+    """One order intent of the walk: how its session stands at the end, and how many orders the exchange holds of it."""
+
+    key: str
+    """The name that its step keeps the session under."""
+    venue: Literal["kraken", "hyperliquid"]
+    title: str
+    state: str
+    orders: int
+
+
 Part = tuple[str, tuple[Step, ...]]
 
-_ROOT: Final = "outputs/broker_order_validations"
 _SUBMIT: Final = ("--broker-submit-reviewer", "marce", "--broker-submit-confirm")
 
 
@@ -72,15 +92,15 @@ def _to_gate(session: str, validate: tuple[str, ...]) -> tuple[Step, ...]:
     )
 
 
-def _submit(session: str, title: str = "submit once", expected: int = 0) -> Step:
+def _submit(session: str, title: str = "submit once", *, expected: int = 0, effects: int = 1) -> Step:
     words = _verb(
         "submit-real", session, *_SUBMIT, "--broker-submit-live", "--broker-submit-note", "First supervised live submit"
     )
-    return Step(title=title, words=words, expected=expected)
+    return Step(title=title, words=words, expected=expected, effects=effects)
 
 
-FIRST: Final[Part] = (
-    "one order to its proof",
+_FIRST: Final[Part] = (
+    "Kraken: one order to its proof",
     (
         Step(
             title="readiness",
@@ -109,12 +129,12 @@ FIRST: Final[Part] = (
         Step(title="status", words=_verb("status", "first")),
         Step(title="fills", words=_verb("fills", "first")),
         Step(title="supervise", words=_verb("supervise", "first")),
-        _submit("first", "submit again: the outcome is repeated, nothing is sent"),
+        _submit("first", "submit again: the outcome is repeated, nothing is sent", effects=0),
     ),
 )
 
-CANCELED: Final[Part] = (
-    "a resting order, canceled",
+_CANCELED: Final[Part] = (
+    "Kraken: a resting order, canceled",
     (
         Step(title="a minute passes", advance_seconds=60),
         *_to_gate(
@@ -126,13 +146,14 @@ CANCELED: Final[Part] = (
         Step(
             title="cancel",
             words=_verb("cancel", "resting", "--broker-cancel-reviewer", "marce", "--broker-cancel-confirm"),
+            effects=1,
         ),
         Step(title="fills", words=_verb("fills", "resting")),
     ),
 )
 
 _LANDED: Final[Part] = (
-    "answer lost after the order landed",
+    "Kraken: answer lost after the order landed",
     (
         Step(title="a minute passes", advance_seconds=60),
         *_to_gate("landed", _validate("0.05", "100")),
@@ -141,7 +162,7 @@ _LANDED: Final[Part] = (
             fault={"venue": "kraken", "path": "AddOrder", "type": "order", "fault": "drop_after_accept"},
         ),
         _submit("landed", "submit: the answer is lost", expected=4),
-        _submit("landed", "submit again: still unknown, nothing is sent", expected=4),
+        _submit("landed", "submit again: still unknown, nothing is sent", expected=4, effects=0),
         Step(
             title="a second session is refused while the first is unknown",
             words=_validate("0.06", "120"),
@@ -153,7 +174,7 @@ _LANDED: Final[Part] = (
 )
 
 _LOST: Final[Part] = (
-    "order lost before it landed",
+    "Kraken: order lost before it landed",
     (
         Step(title="a minute passes", advance_seconds=60),
         *_to_gate("lost", _validate("0.07", "140")),
@@ -161,7 +182,7 @@ _LOST: Final[Part] = (
             title="will lose the next order before reading it",
             fault={"venue": "kraken", "path": "AddOrder", "type": "order", "fault": "drop_before_read"},
         ),
-        _submit("lost", "submit: the connection breaks", expected=4),
+        _submit("lost", "submit: the connection breaks", expected=4, effects=0),
         Step(title="reconcile: no proof yet", words=_verb("reconcile", "lost"), expected=4),
         Step(title="deadline and settle time pass", advance_seconds=90),
         Step(title="reconcile: first clean pass", words=_verb("reconcile", "lost"), expected=4),
@@ -184,14 +205,20 @@ _LOST: Final[Part] = (
     ),
 )
 
-AMBIGUOUS: Final[tuple[Part, ...]] = (_LANDED, _LOST)
-
-LAST: Final[Part] = (
-    "the root",
+_WATCH: Final[Part] = (
+    "Kraken: the root",
     (
-        Step(title="list", words=("--broker-order-validations-list", _ROOT)),
-        Step(title="health", words=("--broker-order-validations-health", _ROOT)),
-        Step(title="alerts", words=("--broker-order-validations-alerts", _ROOT)),
-        Step(title="index", words=("--broker-order-validations-index", _ROOT)),
+        Step(title="list", words=("--broker-order-validations-list", ROOT), lists=True),
+        Step(title="health", words=("--broker-order-validations-health", ROOT)),
+        Step(title="alerts", words=("--broker-order-validations-alerts", ROOT)),
+        Step(title="index", words=("--broker-order-validations-index", ROOT)),
     ),
+)
+
+PARTS: Final[tuple[Part, ...]] = (_FIRST, _CANCELED, _LANDED, _LOST, _WATCH)
+INTENTS: Final = (
+    Walked(key="first", venue="kraken", title="one order to its proof", state="filled", orders=1),
+    Walked(key="resting", venue="kraken", title="resting, canceled", state="canceled", orders=1),
+    Walked(key="landed", venue="kraken", title="answer lost, order landed", state="filled", orders=1),
+    Walked(key="lost", venue="kraken", title="order lost on the way", state="decided_not_landed", orders=0),
 )

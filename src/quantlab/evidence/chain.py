@@ -11,8 +11,15 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
 
-from quantlab.evidence.envelope import MAXIMUM_RECORD_BYTES, RECORD_FILE, Envelope
-from quantlab.evidence.records import BODY_TYPES, Body
+from quantlab.evidence.envelope import (
+    MAXIMUM_RECORD_BYTES,
+    MAXIMUM_SEQUENCE,
+    RECORD_FILE,
+    Envelope,
+    record_file_name,
+)
+from quantlab.evidence.preparatory import Body
+from quantlab.evidence.records import BODY_TYPES
 from quantlab.kernel import canonical
 from quantlab.kernel.clock import parse_rfc3339, rfc3339
 
@@ -74,6 +81,10 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(record for record in self.records if record.name == name)
 
 
+class _Numbered(msgspec.Struct):
+    sequence: int
+
+
 def read_chain(files: Sequence[tuple[str, bytes]], *, expected_session_id: str | None) -> Chain:
     """Verify the record files of one session.
 
@@ -118,6 +129,18 @@ def read_chain(files: Sequence[tuple[str, bytes]], *, expected_session_id: str |
         head_sequence=max((int(name[:4]) for name, _ in named), default=0),
         head_sha256=previous_sha256,
     )
+
+
+def parse_record(raw: bytes, *, name: str) -> Record[Body] | None:
+    """Return the record in the bytes of a view or a copy of one, apart from its chain; None when anything is wrong."""
+    try:
+        sequence = msgspec.json.decode(raw, type=_Numbered).sequence
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(raw) > MAXIMUM_RECORD_BYTES or not 0 < sequence <= MAXIMUM_SEQUENCE:
+        return None
+    record, findings = _read_record(record_file_name(sequence, name), raw)
+    return None if findings else record
 
 
 def view_findings(views: Mapping[str, bytes], chain: Chain) -> tuple[Finding, ...]:

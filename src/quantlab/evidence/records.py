@@ -10,29 +10,21 @@ from typing import Final, Literal
 
 import msgspec
 
-from quantlab.model.execution import Reached, SubmitOutcome, WireExchange
+from quantlab.evidence.preparatory import (
+    AccountReadiness,
+    Asked,
+    Body,
+    Certification,
+    Preflight,
+    ProbeAttempt,
+    Readiness,
+    SignedOrder,
+)
+from quantlab.model.execution import Reached, SignedAction, SubmitOutcome, WireExchange
 from quantlab.model.lifecycle import ResolutionState
 from quantlab.model.order import Plan
 from quantlab.model.reconciliation import SearchPass
 from quantlab.model.recorded import BalanceEvidence, Check, FillEvidence, OrderEvidence
-
-
-class Body(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all record bodies; the schema name and version stand beside each type in ``BODY_TYPES``."""
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator typed, as parsed."""
-
-    symbol: str
-    side: str
-    size_base: str
-    notional_quote: str
-    account_label: str
-    order_type: str | None
-    limit_price: str | None
-    time_in_force: str | None
-    post_only: bool
 
 
 class Validation(Body, frozen=True, kw_only=True):
@@ -178,6 +170,8 @@ class Reconciliation(Body, frozen=True, kw_only=True):
     earliest_next_at: str | None
     unverified: bool
     exchanges: tuple[WireExchange, ...]
+    certification_sha256: str | None = None
+    """The newest certification of the venue's assumptions that a ``not_landed`` rests on, if there is one."""
 
 
 class StatusReport(Body, frozen=True, kw_only=True):
@@ -207,6 +201,10 @@ class FillSummary(Body, frozen=True, kw_only=True):
     read_failure: str | None
     unverified: bool
     exchanges: tuple[WireExchange, ...]
+    closed_pnl_quote: str | None = None
+    """What closing a position brought, before fees; None where the venue does not say it of every fill."""
+    requested_base: str | None = None
+    """The size asked for: an immediate order whose rest was dropped can be filled with less."""
 
 
 class Supervision(Body, frozen=True, kw_only=True):
@@ -255,6 +253,70 @@ class CancelResponse(Body, frozen=True, kw_only=True):
     exchanges: tuple[WireExchange, ...]
 
 
+class AdoptedAction(Body, frozen=True, kw_only=True):
+    """The first record of a session whose order was signed before: the artifact word for word, and what it says.
+
+    ``source_text`` is the exact text of the artifact, ``source_sha256`` its SHA-256, the one that the ledger kept when
+    it was signed. Everything else is read out of it. ``burn`` is the signed action that uses the nonce up.
+    """
+
+    source_sha256: str
+    source_text: str
+    signature_state: Literal["signed"]
+    asked: Asked
+    plan: Plan
+    plan_sha256: str
+    intent_sha256: str
+    nonce: str
+    expires_at: str
+    signed: SignedAction
+    burn: SignedAction
+    ticket: tuple[str, ...]
+
+
+class SubmitDenial(Body, frozen=True, kw_only=True):
+    """The last look before a send refused it: every check, passed or not. Nothing was sent."""
+
+    plan_sha256: str
+    reviewer: str
+    note: str
+    checks: tuple[Check, ...]
+    exchanges: tuple[WireExchange, ...]
+
+
+class BurnAttempt(Body, frozen=True, kw_only=True):
+    """Durable before a burn is sent: the prepared action that uses up the nonce of the signed order."""
+
+    plan_sha256: str
+    action_sha256: str
+    reviewer: str
+    note: str
+    nonce: str
+    signer_id: str
+    url: str
+    body_text: str
+    body_sha256: str
+    unverified: bool
+
+
+class BurnResponse(Body, frozen=True, kw_only=True):
+    """What a burn ended with, and what it proves of the nonce before it. ``venue_at`` is the venue's clock after it.
+
+    ``nonce_was``: ``unused`` (the order was never admitted and never will be), ``used`` (something with this nonce was
+    admitted before, which can be an earlier burn), ``closed`` (it can not be admitted any more), ``nothing``.
+    """
+
+    plan_sha256: str
+    burn_attempt_sha256: str
+    outcome: SubmitOutcome
+    nonce_was: Literal["unused", "used", "closed", "nothing"]
+    venue_errors: tuple[str, ...]
+    rule: str
+    reached: Reached
+    venue_at: str
+    exchanges: tuple[WireExchange, ...]
+
+
 class Resolution(Body, frozen=True, kw_only=True):
     """A person's recorded decision about an order that could not be proven. Not a proof."""
 
@@ -285,62 +347,6 @@ class Divergence(Body, frozen=True, kw_only=True):
     """(figure, assumed, observed)"""
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """A credential, signer input or file by name: present or missing, never its value."""
-
-    name: str
-    present: bool
-    needed: bool
-
-
-class Readiness(Body, frozen=True, kw_only=True):
-    """Whether this machine is set up to begin a corridor. Offline: it asks no venue."""
-
-    ready: bool
-    corridor: str
-    corridor_chosen_by: str
-    environment_source: str
-    state_folder: str
-    ledger_id: str | None
-    interlocks: tuple[str, ...]
-    unresolved_sessions: tuple[str, ...]
-    halted: bool
-    halt_reason: str | None
-    policy_source: str
-    policy_sha256: str | None
-    inputs: tuple[Input, ...]
-    runbook_sha256: str | None
-    checks: tuple[Check, ...]
-
-
-class Preflight(Body, frozen=True, kw_only=True):
-    """Whether the venue can be reached and its market is found, with the rules an order must keep."""
-
-    preflight_passed: bool
-    venue: str
-    transports: tuple[str, ...]
-    symbol: str | None
-    instrument: tuple[tuple[str, str], ...]
-    quote: tuple[tuple[str, str], ...]
-    checks: tuple[Check, ...]
-    exchanges: tuple[WireExchange, ...]
-
-
-class AccountReadiness(Body, frozen=True, kw_only=True):
-    """Whether the key and the account can carry the order: permissions, funds, open orders, what is missing."""
-
-    readiness_allowed: bool
-    venue: str
-    account_identity: str | None
-    account_label: str | None
-    permissions: tuple[str, ...]
-    balances: tuple[BalanceEvidence, ...]
-    open_orders: tuple[OrderEvidence, ...]
-    reasons: tuple[str, ...]
-    checks: tuple[Check, ...]
-    exchanges: tuple[WireExchange, ...]
-
-
 BODY_TYPES: Final[dict[str, type[Body]]] = {
     "quantlab.validation/1": Validation,
     "quantlab.approval/1": Approval,
@@ -363,4 +369,11 @@ BODY_TYPES: Final[dict[str, type[Body]]] = {
     "quantlab.preflight/1": Preflight,
     "quantlab.auth_preflight/1": AccountReadiness,
     "quantlab.account_readiness/1": AccountReadiness,
+    "quantlab.signed_order/1": SignedOrder,
+    "quantlab.adopted_action/1": AdoptedAction,
+    "quantlab.submit_denial/1": SubmitDenial,
+    "quantlab.burn_attempt/1": BurnAttempt,
+    "quantlab.burn_response/1": BurnResponse,
+    "quantlab.probe_attempt/1": ProbeAttempt,
+    "quantlab.certification/1": Certification,
 }

@@ -10,7 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from quantlab.evidence.envelope import MAXIMUM_SEQUENCE, Envelope
-from quantlab.evidence.records import BODY_TYPES, Body
+from quantlab.evidence.preparatory import Body
+from quantlab.evidence.records import BODY_TYPES
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _SHAPES: Final[dict[str, dict[str, Any]]] = {

@@ -10,10 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from quantlab.evidence.chain import B, Chain, Record, backward_clock
+from quantlab.evidence.preparatory import Asked, Body
 from quantlab.evidence.records import (
+    AdoptedAction,
     Approval,
-    Body,
     Bundle,
+    BurnAttempt,
+    BurnResponse,
     Decline,
     FillSummary,
     Gate,
@@ -53,19 +56,37 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan | None
     plan_sha256: str | None
     validation: Record[Validation] | None
+    signed: Record[AdoptedAction] | None
+    """The order signed before, in a session whose order is signed first and sent later."""
     approval: Record[Approval] | None
     bundle: Record[Bundle] | None
     gate: Record[Gate] | None
     attempt: Record[SubmitAttempt] | None
     response: Record[SubmitResponse] | None
+    burn: Record[BurnResponse] | None
+    """The burn that tells most of the nonce: the first that proved something, else the last."""
     outcome: str | None
     resolution: ResolutionState | None
     order: OrderEvidence | None
+    searched: bool
+    """Whether a reconciliation has looked for the order."""
     decided: Record[Resolution] | None
     incidents: tuple[Record[Incident], ...]
     fills_complete: bool
     """Whether the newest fill summary was read to the end and equals the ended order's own figure."""
     latest_at: str | None
+
+    @property
+    def asked(self) -> Asked | None:
+        """Return what the operator typed, if a record holds it."""
+        first = self.validation or self.signed
+        return None if first is None else first.body.asked
+
+    @property
+    def ticket(self) -> tuple[str, ...]:
+        """Return the order's ticket as shown before it was sent."""
+        first = self.validation or self.signed
+        return () if first is None else first.body.ticket
 
     @property
     def unresolved(self) -> bool:
@@ -88,23 +109,30 @@ def standing_of(chain: Chain) -> Standing:
     response = chain.newest(SubmitResponse)
     bundle = _after(chain.newest(Bundle), approval)
     orders = _orders(chain)
-    resolution = _resolution(chain, orders) if attempt is not None or _validate_incident(chain) else None
+    signed = chain.newest(AdoptedAction)
+    first = validation or signed
+    maybe_sent = attempt is not None or chain.newest(BurnAttempt) is not None or _validate_incident(chain)
+    resolution = _resolution(chain, orders) if maybe_sent else None
     if attempt is None and response is not None:
-        resolution = "never_sent"
+        # Signed bytes can be sent by whoever holds them: an order that is seen has landed, also if we never sent it.
+        resolution = "landed" if orders else "never_sent"
     order = freshest(orders)
     return Standing(
         state=_state(chain, resolution, order),
-        plan=validation.body.plan if validation else None,
-        plan_sha256=validation.body.plan_sha256 if validation else None,
+        plan=first.body.plan if first else None,
+        plan_sha256=first.body.plan_sha256 if first else None,
         validation=validation,
+        signed=signed,
         approval=approval,
         bundle=bundle,
         gate=_after(chain.newest(Gate), bundle),
         attempt=attempt,
         response=response,
+        burn=_telling_burn(chain),
         outcome=response.body.outcome if response else None,
         resolution=resolution,
         order=order,
+        searched=chain.newest(Reconciliation) is not None,
         decided=chain.newest(Resolution),
         incidents=chain.all(Incident),
         fills_complete=_fills_complete(chain, order),
@@ -166,9 +194,22 @@ def _resolution(chain: Chain, orders: tuple[OrderEvidence, ...]) -> ResolutionSt
         return "never_sent"
     if chain.newest(Resolution) is not None:
         return "decided"
+    burn = _telling_burn(chain)
+    if chain.newest(SubmitAttempt) is None and burn is not None and burn.body.nonce_was == "unused":
+        # Never sent by us, and the venue had admitted nothing with its nonce: there is nothing left to search for.
+        return "not_landed"
     # The newest reconciliation alone decides between unknown and not found: an incident takes a not_found back.
     last = chain.newest(Reconciliation)
     return last.body.resolution if last is not None else "unknown"
+
+
+def _telling_burn(chain: Chain) -> Record[BurnResponse] | None:
+    burns = chain.all(BurnResponse)
+    proof = next((one for one in burns if one.body.nonce_was == "unused"), None)
+    if proof is not None:
+        return proof
+    closed = next((one for one in burns if one.body.nonce_was == "closed"), None)
+    return closed or (burns[-1] if burns else None)
 
 
 def _fills_complete(chain: Chain, order: OrderEvidence | None) -> bool:
@@ -188,6 +229,8 @@ def _validate_incident(chain: Chain) -> bool:
 def _state(chain: Chain, resolution: ResolutionState | None, order: OrderEvidence | None) -> SessionState:
     if resolution is None:
         return _state_before_send(chain)
+    if resolution == "not_landed" and chain.newest(SubmitAttempt) is None:
+        return "revoked"
     if resolution == "landed":
         return _ORDER_STATES[order.state] if order is not None else "landed"
     if resolution == "decided":
@@ -222,6 +265,8 @@ def _step(state: SessionState, body: Body) -> SessionState:
     match body:
         case Validation(outcome=outcome):
             return _BY_VALIDATION.get(outcome, "unresolved")
+        case AdoptedAction():
+            return "signed"
         case Approval():
             return "approved"
         case Decline():

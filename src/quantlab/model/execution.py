@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -29,8 +29,17 @@ Reached = Literal["not_connected", "connected", "bytes_sent", "answered"]
 TERMINAL_STATES: frozenset[OrderState] = frozenset({"filled", "canceled", "expired", "rejected"})
 
 
+NOT_ADMITTED: Final = "not_admitted_"
+"""How the ``rule`` of an answer begins when the venue refused a signed action before it admitted it.
+
+Nothing was done, but the signed bytes could still run until they expire, so the outcome of a submit is ``unknown``.
+"""
+
+
 class WireExchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """One request and what came back, exact but for redacted secrets. Times are ours, RFC 3339.
+
+    The method ``WS`` is a question over a stream and the message that answered it: without headers and status.
 
     A body that is not UTF-8 stands base64-coded in ``response_body_base64``. Bodies over 16 KiB are kept once as
     ``wire/<sha256>`` in the session: the text field is then None and the digest names the file.
@@ -100,6 +109,8 @@ class FillReport(msgspec.Struct, frozen=True, kw_only=True):
     fee_asset: str | None
     liquidity: Literal["maker", "taker", "unknown"]
     executed_at: datetime | None
+    closed_pnl: Decimal | None = None
+    """What closing a position brought, in quote units and before fees; None where the venue does not say."""
 
 
 class AccountFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     taker_fee_bps: Decimal
     mode: MarketMode
     significant_figures: int | None = None
+    margined: bool = False
+    """Whether orders are carried by margin in the quote asset; the base asset is then a position, long or short."""
 
     def price_toward_safety(self, price: Decimal, *, buying: bool) -> Decimal:
         """Return ``price`` on the tick grid, moved so that it is never worse than given."""
@@ -74,6 +76,45 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     def taking(self, *, buying: bool) -> Decimal:
         """Return the price a taker meets: the ask when buying, the bid when selling."""
         return self.ask if buying else self.bid
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """One price of a book and the size that rests there."""
+
+    price: Decimal
+    size_base: Decimal
+
+
+class Depth(msgspec.Struct, frozen=True, kw_only=True):
+    """The levels of a book that the venue showed, best first, and when we read them (our clock)."""
+
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    read_at: datetime
+
+    def worst_price(self, size_base: Decimal, *, buying: bool) -> Decimal | None:
+        """Return the price of the last level that a taker of the whole size touches; None when too little is shown.
+
+        ``size_base`` is above zero. The book may go on below what was shown, so None is no word about the market.
+        """
+        left = size_base
+        with localcontext(prec=_EXACT_DIGITS):
+            for level in self.asks if buying else self.bids:
+                left -= level.size_base
+                if left <= 0:
+                    return level.price
+        return None
+
+    def flaw(self) -> str | None:
+        """Return what shows that this is no book, or None: a level of nothing, a disorder, crossed sides."""
+        if any(level.price <= 0 or level.size_base <= 0 for level in (*self.bids, *self.asks)):
+            return "a level of the book has a price or a size that is not above zero"
+        bids, asks = [level.price for level in self.bids], [level.price for level in self.asks]
+        if bids != sorted(bids, reverse=True) or asks != sorted(asks):
+            return "the levels of the book are not best first"
+        if bids and asks and bids[0] >= asks[0]:
+            return f"the book is crossed: bid {bids[0]}, ask {asks[0]}"
+        return None
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):

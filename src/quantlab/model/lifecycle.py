@@ -12,6 +12,7 @@ SessionState = Literal[
     "validation_rejected",
     "validation_unreadable",
     "validated",
+    "signed",
     "declined",
     "revoked",
     "approved",
@@ -40,7 +41,9 @@ UNRESOLVED: Final[frozenset[SessionState]] = frozenset({"unresolved", "not_found
 VALIDATE_INCIDENT: Final = "validate_answered_as_order"
 """Incident code: a validate-only request was answered with an order id, so an order may exist without an attempt."""
 
-UNSENT_LIVE: Final[frozenset[SessionState]] = frozenset({"validated", "approved", "bundled", "gate_denied", "gated"})
+UNSENT_LIVE: Final[frozenset[SessionState]] = frozenset(
+    {"validated", "signed", "approved", "bundled", "gate_denied", "gated"}
+)
 """Nothing was sent, and the session can still go on."""
 
 LIVE_ORDER: Final[frozenset[SessionState]] = frozenset({"landed", "pending", "open", "partially_filled"})

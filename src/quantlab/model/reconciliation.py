@@ -1,7 +1,8 @@
 """Ending unknown by proof: what counts as the order, and when its absence is established. Pure.
 
 The rules follow the absence protocol of the venue dossiers. "Not found" is never "proven absent": it means that
-every clean search of the protocol came back empty, and it still needs a person's decision.
+every clean search of the protocol came back empty, and it still needs a person's decision. "Not landed" is proven:
+the venue itself said that it never admitted the order, it can not admit it any more, and the searches agree.
 """
 
 from __future__ import annotations
@@ -21,16 +22,42 @@ DEADLINE_MARGIN_SECONDS: Final = 5
 PASS_GAP_SECONDS: Final = 15
 LIVE_SETTLE_SECONDS: Final = 60
 LATE_WATCH_SECONDS: Final = 7 * 86_400
-ASSUMPTIONS: Final = ("K1", "K2", "K3", "K4", "K5", "K6")
-"""The numbered venue assumptions of docs/assumptions.md that a "not found" rests on."""
+BURN_SETTLE_SECONDS: Final = 10
+
+
+class ProofTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """From when on empty searches count, and what stands beside them. Times are on the venue's clock.
+
+    ``deadline_at`` is when the venue stops to take the order, ``margin_seconds`` how far its clocks may differ,
+    ``settle_seconds`` how long a view may lag behind the engine. ``closed_at`` is when a burn made sure that the order
+    can not be admitted any more. ``never_admitted`` names the venue's own statement that it never was: a burn of the
+    nonce that found it unused, or a refusal before admission.
+    """
+
+    deadline_at: datetime
+    margin_seconds: int = DEADLINE_MARGIN_SECONDS
+    settle_seconds: int
+    closed_at: datetime | None = None
+    never_admitted: str | None = None
+
+    @property
+    def counting_from(self) -> datetime:
+        """Return the venue time from which a clean empty search counts."""
+        if self.closed_at is None:
+            # What the venue never admitted was in no view's way: only its clocks can differ.
+            settle_seconds = self.settle_seconds if self.never_admitted is None else 0
+            return self.deadline_at + timedelta(seconds=self.margin_seconds + settle_seconds)
+        # Nothing is in flight any more once the nonce is used up: only the views can lag.
+        return self.closed_at + timedelta(seconds=min(BURN_SETTLE_SECONDS, self.settle_seconds))
 
 
 class SearchPass(msgspec.Struct, frozen=True, kw_only=True):
     """One search of every view of the venue for the order.
 
-    ``venue_at`` is on the venue's clock. ``clean`` means that every read of the pass was usable. ``fence_set``
-    means that the venue accepted a higher nonce of the submitting key, so that a delayed copy of the request can
-    no longer pass. ``control_found`` is None when the account has no earlier order to prove the search with.
+    ``venue_at`` is on the venue's clock. ``clean`` means that every read of the pass was usable. ``fence_set`` means
+    that a delayed copy of the request can no longer pass once the counting began: the venue accepted a higher nonce of
+    the submitting key, or the request bears an expiry of its own. ``control_found`` is None when the account has no
+    earlier order to prove the search with.
     """
 
     venue_at: str
@@ -49,7 +76,7 @@ class SearchPass(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the passes so far establish, why not more, and when another look can help (venue's clock)."""
 
-    resolution: Literal["landed", "not_found", "unknown"]
+    resolution: Literal["landed", "not_landed", "not_found", "unknown"]
     order: OrderEvidence | None
     reasons: tuple[str, ...]
     earliest_next_at: str | None
@@ -81,29 +108,36 @@ def mismatches_of(plan: Plan, order: OrderEvidence, *, attempted_at: datetime) -
     return tuple(found)
 
 
-def proof_from(*, deadline_at: datetime, settle_seconds: int) -> datetime:
-    """Return the venue time from which a clean empty pass counts toward "not found"."""
-    return deadline_at + timedelta(seconds=DEADLINE_MARGIN_SECONDS + settle_seconds)
-
-
-def judge(passes: tuple[SearchPass, ...], *, deadline_at: datetime, settle_seconds: int, now_at: datetime) -> Verdict:
+def judge(passes: tuple[SearchPass, ...], terms: ProofTerms, *, now_at: datetime) -> Verdict:
     """Return what all passes of a session together establish.
 
     Args:
         passes: Every pass of every run, oldest first.
-        deadline_at: The order's deadline on the venue's clock.
-        settle_seconds: How long a view may lag behind the engine.
+        terms: From when on empty passes count, and what the venue itself said of the order.
         now_at: The venue's clock now.
     """
     landed = _landed(passes)
     if landed is not None:
         return landed
-    counting_from = proof_from(deadline_at=deadline_at, settle_seconds=settle_seconds)
-    good = [one for one in passes if _is_empty_proof(one) and parse_rfc3339(one.venue_at) >= counting_from]
+    counting_from = terms.counting_from
+    # A statement of the venue needs no earlier order of the account to prove the searches with.
+    proven = terms.never_admitted is not None
+    good = [
+        one
+        for one in passes
+        if _is_empty_proof(one, control_needed=not proven) and parse_rfc3339(one.venue_at) >= counting_from
+    ]
     # A doubtful look after two good ones takes the absence back: stale never beats fresh.
     if _distant_pair(good) and good[-1] is _newest_full(passes):
+        if terms.never_admitted is not None:
+            return Verdict(
+                resolution="not_landed",
+                order=None,
+                reasons=(terms.never_admitted, "searches_empty"),
+                earliest_next_at=None,
+            )
         return Verdict(resolution="not_found", order=None, reasons=("searches_empty",), earliest_next_at=None)
-    reasons = _reasons(passes, good=good, counting_from=counting_from, now_at=now_at)
+    reasons = _reasons(passes, good=good, counting_from=counting_from, now_at=now_at, control_needed=not proven)
     earliest = counting_from
     if good:
         earliest = parse_rfc3339(good[-1].venue_at) + timedelta(seconds=PASS_GAP_SECONDS)
@@ -133,13 +167,13 @@ def _landed(passes: tuple[SearchPass, ...]) -> Verdict | None:
     return Verdict(resolution="landed", order=newest, reasons=("order_found",), earliest_next_at=None)
 
 
-def _is_empty_proof(one: SearchPass) -> bool:
+def _is_empty_proof(one: SearchPass, *, control_needed: bool) -> bool:
     return (
         one.full
         and one.clean
         and one.venue_online
         and one.fence_set
-        and one.control_found is True
+        and (one.control_found is True or (one.control_found is None and not control_needed))
         and not one.matches
         and not one.mismatches
         and not one.suspicious
@@ -158,14 +192,19 @@ def _newest_full(passes: tuple[SearchPass, ...]) -> SearchPass | None:
 
 
 def _reasons(
-    passes: tuple[SearchPass, ...], *, good: list[SearchPass], counting_from: datetime, now_at: datetime
+    passes: tuple[SearchPass, ...],
+    *,
+    good: list[SearchPass],
+    counting_from: datetime,
+    now_at: datetime,
+    control_needed: bool,
 ) -> tuple[str, ...]:
     reasons: list[str] = []
     last = passes[-1] if passes else None
     if last is not None and not last.clean:
         reasons.append("reads_failed")
     if last is not None and last.clean and last.full:
-        reasons.extend(_doubts(last))
+        reasons.extend(_doubts(last, control_needed=control_needed))
     if now_at < counting_from:
         reasons.append("deadline_or_settle_time_not_passed")
     elif len(good) < 2:
@@ -175,13 +214,13 @@ def _reasons(
     return tuple(reasons)
 
 
-def _doubts(one: SearchPass) -> list[str]:
+def _doubts(one: SearchPass, *, control_needed: bool) -> list[str]:
     doubts = []
     if not one.venue_online:
         doubts.append("venue_not_online")
     if not one.fence_set:
         doubts.append("nonce_fence_missing")
-    if one.control_found is None:
+    if one.control_found is None and control_needed:
         doubts.append("no_positive_control")
     if one.control_found is False:
         doubts.append("positive_control_not_found")

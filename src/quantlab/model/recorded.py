@@ -60,6 +60,7 @@ class FillEvidence(msgspec.Struct, frozen=True, kw_only=True):
     fee_asset: str | None
     liquidity: str
     executed_at: str | None
+    closed_pnl: str | None = None
 
 
 class BalanceEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +109,7 @@ def fill_evidence(report: FillReport) -> FillEvidence:
         fee_asset=report.fee_asset,
         liquidity=report.liquidity,
         executed_at=_time_or_none(report.executed_at),
+        closed_pnl=_decimal_or_none(report.closed_pnl),
     )
 
 

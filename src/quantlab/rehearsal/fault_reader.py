@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from quantlab.rehearsal.faults import KINDS, NS, STANDING, Fault
 from quantlab.rehearsal.hyperliquid_knobs import check_knobs
+from quantlab.rehearsal.kraken_knobs import check_rules
 
 _KEYS: Final = frozenset({"venue", "path", "type", "fault", "count", "after", "value"})
 _MODES: Final = {
@@ -18,8 +19,7 @@ _MODES: Final = {
 }
 _DEFAULT_ERRORS: Final = {"kraken": "EService:Unavailable", "hyperliquid": "Internal error"}
 _ONE_VENUE: Final = {
-    "nonce_window": "kraken", "limits": "hyperliquid", "rules": "hyperliquid",
-    "agent_removed": "hyperliquid", "nonce_forgotten": "hyperliquid",
+    "nonce_window": "kraken", "limits": "hyperliquid", "agent_removed": "hyperliquid", "nonce_forgotten": "hyperliquid",
 }  # fmt: skip
 """Faults that only one venue has."""
 
@@ -123,14 +123,17 @@ def _delay(fault: Fault, value: object) -> Fault:
 
 
 def _agent_removed(fault: Fault, value: object) -> Fault:
-    if value not in (None, "removed", "replaced"):
-        raise FaultRefused(f"value of agent_removed is 'removed' or 'replaced', not {value!r}")
+    if value not in (None, "removed", "replaced", "unenforced"):
+        raise FaultRefused(f"value of agent_removed is 'removed', 'replaced' or 'unenforced', not {value!r}")
     return replace(fault, text=str(value or "removed"))
 
 
 def _knobs(fault: Fault, value: object) -> Fault:
     try:
-        check_knobs(fault.fault, value)
+        if fault.venue == "kraken":
+            check_rules(value)
+        else:
+            check_knobs(fault.fault, value)
     except ValueError as error:
         raise FaultRefused(str(error)) from error
     return fault

@@ -27,6 +27,9 @@ STANDING: Final = frozenset({
 })  # fmt: skip
 """Faults that describe a condition: without `count` they last until they are cleared."""
 
+CONDITIONS: Final = STANDING - {"stale_reads", "refuse_connect", "clock_skew"}
+"""Standing faults that no request uses up; with `after` they begin once so many matching requests were answered."""
+
 KINDS: Final = TERMINAL | STANDING | {"delay", "stream_cut", "partial_fill"}
 
 
@@ -88,6 +91,11 @@ class Armed(msgspec.Struct, kw_only=True):
             if self.left == 0:
                 self.left = -1
         return True
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether a condition holds already."""
+        return self.skip == 0 or self.fault.fault not in CONDITIONS
 
     @property
     def used_up(self) -> bool:
@@ -192,22 +200,28 @@ class FaultPlan:
     def standing(self, name: str, venue: str) -> Fault | None:
         """Return the newest standing fault of one name, without counting."""
         for armed in reversed(self._armed):
-            if armed.fault.fault == name and armed.fault.venue == venue:
+            if armed.fault.fault == name and armed.fault.venue == venue and armed.holds:
                 return armed.fault
         return None
 
     def condition(self, name: str, venue: str, path: str, kind: str | None) -> bool:
         """Tell whether a condition holds for this request, without counting."""
-        return any(a.fault.fault == name and a.fault.matches(venue, path, kind) for a in self._armed)
+        return any(a.fault.fault == name and a.fault.matches(venue, path, kind) and a.holds for a in self._armed)
 
     def settings(self, name: str, venue: str) -> Json:
         """Merge the objects of all standing faults of one name; a later one wins key by key."""
         merged: Json = {}
         for armed in self._armed:
             value = armed.fault.value
-            if armed.fault.fault == name and armed.fault.venue == venue and isinstance(value, dict):
+            if armed.fault.fault == name and armed.fault.venue == venue and armed.holds and isinstance(value, dict):
                 merged |= value
         return merged
+
+    def passed(self, venue: str, path: str, kind: str | None) -> None:
+        """Count a request that was answered or carried out towards `after` of the conditions."""
+        for armed in self._armed:
+            if armed.fault.fault in CONDITIONS and armed.fault.matches(venue, path, kind):
+                armed.skip = max(0, armed.skip - 1)
 
     def connection_opened(self, venue: str) -> None:
         """Count an accepted connection towards `after` of `refuse_connect`."""

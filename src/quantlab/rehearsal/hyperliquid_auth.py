@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from contextlib import suppress
 from typing import Final
 
 from quantlab.rehearsal.hyperliquid_actions import Envelope
@@ -119,6 +120,12 @@ def admit_nonce(state: HyperliquidState, signer: str, nonce: int, now_ms: int, r
     if len(seen) >= rules.nonces_kept and nonce < seen[-rules.nonces_kept]:
         raise Refused(f"Invalid nonce: nonce too low {nonce} < {seen[-rules.nonces_kept]}")
     insort(seen, nonce)
+
+
+def burn_nonce(state: HyperliquidState, envelope: Envelope, now_ms: int, rules: Rules) -> None:
+    """Use the nonce of an action up that is refused before it is admitted; one that cannot be used stays as it is."""
+    with suppress(Refused):
+        admit_nonce(state, recover_signer(envelope, rules), envelope.nonce, now_ms, rules)
 
 
 def check_expiry(envelope: Envelope, now_ms: int, rules: Rules) -> bool:

@@ -156,11 +156,6 @@ class Account(msgspec.Struct, kw_only=True):
         elif not order.is_open and order.oid in self.open_oids:
             self.open_oids.remove(order.oid)
 
-    def latest(self, oid: int) -> Order | None:
-        """Return the newest version of an order."""
-        versions = self.orders.get(oid)
-        return versions[-1] if versions else None
-
     def open_orders(self) -> list[Order]:
         """Return the orders that can still trade, oldest first."""
         return [self.orders[oid][-1] for oid in self.open_oids]

@@ -12,6 +12,7 @@ from quantlab.rehearsal.hyperliquid_account import ACCOUNT
 from quantlab.rehearsal.hyperliquid_actions import Envelope, read_envelope
 from quantlab.rehearsal.hyperliquid_auth import (
     admit_nonce,
+    burn_nonce,
     check_expiry,
     check_vault,
     find_account,
@@ -36,6 +37,7 @@ from quantlab.rehearsal.hyperliquid_trading import ACTIONS, TRADING, Act
 from quantlab.rehearsal.hyperliquid_wire import (
     MS,
     VENUE,
+    WORDS,
     Refused,
     Unreadable,
     failure,
@@ -51,6 +53,8 @@ from quantlab.rehearsal.state import HeldRequest
 from quantlab.rehearsal.wire import Answer
 
 INFO: Final = {**PUBLIC, **ACCOUNT}
+UNENFORCED: Final = "unenforced"
+"""The reads say that agents are gone, and the engine still takes what they sign."""
 PROCESSED: Final = frozenset({"drop_after_accept", "truncate", "duplicate"})
 """Fates that let the request be processed first; others do when their fault says so."""
 
@@ -107,7 +111,7 @@ class HyperliquidFace:
         self._sweep(self.exchange.now_ns)
 
     def _sweep(self, now_ns: int) -> None:
-        self.engine.advance(self.moment(now_ns))
+        self.engine.advance(self._engine_moment(now_ns))
         self.publish()
 
     def publish(self) -> None:
@@ -137,6 +141,11 @@ class HyperliquidFace:
         return Moment(
             now_ns=now_ns, venue_ms=(now_ns + skew_ns) // MS, rules=self.rules, limits=self.limits
         )  # fmt: skip
+
+    def _engine_moment(self, now_ns: int) -> Moment:
+        """Describe a time as the engine knows it: its clock may lie behind the one that is reported."""
+        at = self.moment(now_ns)
+        return msgspec.structs.replace(at, venue_ms=at.venue_ms - at.rules.engine_lag_ms)
 
     def removed(self) -> str | None:
         """Tell whether agents are scripted away."""
@@ -173,6 +182,7 @@ class HyperliquidFace:
         outcome = None
         if fault is None or fault.after_accept or name in PROCESSED:
             outcome = self.process(inbound, claim)
+        self.exchange.plan.passed(VENUE, inbound.path, inbound.kind)
         note = _note(fault, outcome)
         self._log(inbound, note, effect=outcome.effect if outcome else False)
         return _answer(fault, outcome), fault
@@ -249,7 +259,7 @@ class HyperliquidFace:
     def _exchange(self, envelope: Envelope, inbound: Inbound, now_ns: int) -> Outcome:
         """Check vault, signer, address limit, nonce and expiry in this order, then act."""
         self._count(action_weight(envelope.weight), now_ns)
-        at = self.moment(now_ns)
+        at = self._engine_moment(now_ns)
         effect = False
         try:
             account = self._admit(envelope, inbound, at)
@@ -274,9 +284,16 @@ class HyperliquidFace:
     def _admit(self, envelope: Envelope, inbound: Inbound, at: Moment) -> Account:
         """Find the account that is acted for, and use the nonce up."""
         plan, now_ms = self.exchange.plan, at.venue_ms
-        check_vault(self.state, envelope)
-        signer = recover_signer(envelope, at.rules)
-        account = find_account(self.state, envelope, signer, now_ms, at.rules, removed=self.removed())
+        gone = self.removed()
+        try:
+            check_vault(self.state, envelope)
+            signer = recover_signer(envelope, at.rules)
+            removed = None if gone == UNENFORCED else gone
+            account = find_account(self.state, envelope, signer, now_ms, at.rules, removed=removed)
+        except Refused:
+            if at.rules.refusal_burns_nonce:
+                burn_nonce(self.state, envelope, now_ms, at.rules)
+            raise
         forgotten = plan.condition("nonce_forgotten", VENUE, inbound.path, envelope.kind)
         try:
             check_address(account, envelope.kind, envelope.weight, at.now_ns, at.limits)
@@ -341,9 +358,11 @@ def _answer(fault: Fault | None, outcome: Outcome | None) -> Answer | None:
 
 
 def error_page(status: int) -> Answer:
-    """Make the page of the network edge in front of the venue; 429 and 500 are its own `null`."""
+    """Make the page of the network edge in front of the venue; 429 and 500 are its own `null`, 4xx its own words."""
     if status in (429, 500):
         return json_answer(None, status)
+    if status in WORDS:
+        return plain_text(status, WORDS[status])
     titles = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
     title = f"{status} {titles.get(status, 'Error')}"
     page = (

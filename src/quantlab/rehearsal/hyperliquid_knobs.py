@@ -54,8 +54,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The floor is the lowest of this many highest nonces."""
     open_cloid: str = ""
     """Error for a cloid that an open order has; empty: such an order is accepted."""
+    engine_lag_ms: int = 0
+    """How far the engine's clock lies behind the one that reads report (negative: ahead of it)."""
     limit_burns_nonce: bool = False
     """Whether a refusal for the address limit uses the nonce up."""
+    refusal_burns_nonce: bool = False
+    """Whether a refusal for the signer or the vault uses the nonce up."""
+    drops_cloid: bool = False
+    """Whether orders are taken without the cloid that they were sent with."""
     minimum_by: str = "limit"
     """Price that values a perpetual order against the minimum: `limit`, `mark` or `lower`."""
     tick_check: str = "runtime"

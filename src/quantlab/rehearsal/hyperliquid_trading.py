@@ -65,7 +65,7 @@ def _figures(price: Decimal) -> Decimal:
 def _place(act: Act, ask: Ask) -> Json:
     # The web UI's market order is an IOC order in all that matters here.
     tif = "Ioc" if ask.tif == "FrontendMarket" else ask.tif
-    asked = msgspec.structs.replace(ask, tif=tif)
+    asked = msgspec.structs.replace(ask, tif=tif, cloid=None if act.at.rules.drops_cloid else ask.cloid)
     order, rejection = act.engine.place(act.account, asked, act.at, partial=act.partial())
     return {"error": rejection.error} if rejection is not None else status_of(order)
 

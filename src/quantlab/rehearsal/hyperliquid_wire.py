@@ -55,6 +55,8 @@ CORS: Final = (("access-control-allow-origin", "*"), ("access-control-expose-hea
 NOT_JSON: Final = "Failed to parse the request body as JSON"
 WRONG_SHAPE: Final = "Failed to deserialize the JSON body into the target type"
 WRONG_TYPE: Final = "Expected request with `Content-Type: application/json`"
+WORDS: Final = {400: NOT_JSON, 415: WRONG_TYPE, 422: WRONG_SHAPE}
+"""What the venue says to a request that never becomes an action, by HTTP status."""
 
 
 def json_answer(value: object, status: int = 200) -> Answer:

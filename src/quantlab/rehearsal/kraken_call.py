@@ -11,6 +11,7 @@ from quantlab.rehearsal.accounts import KrakenKey
 from quantlab.rehearsal.exchange import Exchange
 from quantlab.rehearsal.kraken_book import Account, Order
 from quantlab.rehearsal.kraken_engine import Engine
+from quantlab.rehearsal.kraken_knobs import Rules, read_rules
 from quantlab.rehearsal.kraken_ticket import Partial
 from quantlab.rehearsal.kraken_wire import Params, Refused
 
@@ -34,6 +35,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def account(self) -> Account:
         """The account that the key belongs to."""
         return self.exchange.state.accounts[self.key.account]
+
+    @property
+    def rules(self) -> Rules:
+        """Readings in force."""
+        return read_rules(self.exchange.plan.settings("rules", VENUE))
 
     def seen_order(self, txid: str) -> Order | None:
         """Return an order of the account as this call sees it.

@@ -123,6 +123,7 @@ class KrakenFace:
         outcome = None
         if fault is None or fault.after_accept or name in PROCESSED:
             outcome = self.process(request, claim)
+        self.exchange.plan.passed(VENUE, request.path, self.kind(request))
         note = self._note(fault, outcome)
         self._log(request, note, effect=outcome.effect if outcome else False)
         return self._answer(fault, outcome, request), fault
@@ -225,7 +226,7 @@ class KrakenFace:
         effect = endpoint in TRADING
         try:
             if effect and endpoint != "CancelAllOrdersAfter":
-                effect = not params.flag("validate")
+                effect = not params.flag("validate") or call.rules.validate_places
             result = TRADING[endpoint](call) if endpoint in TRADING else READS[endpoint](call)
         except Refused as refusal:
             body = failure(refusal.error)

@@ -72,6 +72,8 @@ def _filtered(call: Call, orders: Iterable[Order]) -> list[Order]:
     """Keep the orders that carry the asked-for userref and client order id."""
     userref = call.params.whole("userref")
     client_id = call.params.text("cl_ord_id")
+    if client_id is not None and call.rules.filter_finds_nothing:
+        return []
     return [
         o
         for o in orders
@@ -113,8 +115,9 @@ def closed_orders(call: Call) -> Json:
 
     rows = [o for o in _filtered(call, call.account.seen(call.as_of_ns)) if wanted(o)]
     rows.sort(key=lambda o: o.closed_ns, reverse=True)
+    rows, total = _left_in(call, rows)
     shown: Json = {o.txid: order_object(o, reason=True, trades=_trade_ids(call, o)) for o in _page(call, rows)}
-    return _counted(call, "closed", shown, len(rows))
+    return _counted(call, "closed", shown, total)
 
 
 def _window(call: Call) -> tuple[int | None, int | None]:
@@ -143,6 +146,13 @@ def _page(call: Call, rows: list[_Row]) -> list[_Row]:
     if offset < 0:
         raise invalid("ofs")
     return rows[offset : offset + PAGE]
+
+
+def _left_in(call: Call, rows: list[_Row]) -> tuple[list[_Row], int]:
+    """Leave the scripted number of newest rows out; also return what `count` says of the rows."""
+    rules = call.rules
+    kept = rows[rules.rows_left_out :]
+    return kept, len(rows) if rules.counts_left_out else len(kept)
 
 
 def _counted(call: Call, name: str, shown: Json, total: int) -> Json:
@@ -195,8 +205,9 @@ def trades_history(call: Call) -> Json:
         rows = consolidate(rows)
     rows = [t for t in rows if (start is None or t.at_ns > start) and (end is None or t.at_ns <= end)]
     ledgers = call.params.flag("ledgers")
+    rows, total = _left_in(call, rows)
     shown: Json = {t.id: trade_object(t, ledgers=ledgers) for t in _page(call, rows)}
-    return _counted(call, "trades", shown, len(rows))
+    return _counted(call, "trades", shown, total)
 
 
 def query_trades(call: Call) -> Json:
@@ -272,7 +283,7 @@ def api_key_info(call: Call) -> Json:
         "apiKeyName": f"rehearsal {call.key.name}",
         "apiKey": call.key.api_key,
         "nonce": str(known.nonce),
-        "nonceWindow": window.status if window else call.key.nonce_window,
+        "nonceWindow": 0 if call.rules.hides_nonce_window else window.status if window else call.key.nonce_window,
         "permissions": list(call.key.permissions),
         "iban": call.account.iban,
         "validUntil": "0",

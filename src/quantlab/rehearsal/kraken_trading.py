@@ -67,7 +67,8 @@ def checked_ticket(call: Call, params: Params, pair_name: str | None) -> Ticket:
     else:
         worth = call.exchange.walk.mid(ticket.pair.market, call.now_ns)
     check_size(ticket, worth)
-    check_unique(call.account, ticket.cl_ord_id)
+    if not call.rules.shares_client_ids:
+        check_unique(call.account, ticket.cl_ord_id)
     return ticket
 
 
@@ -90,7 +91,11 @@ def add_order(call: Call) -> Json:
     """Answer `AddOrder`; `txid` comes first and is missing after `validate`."""
     if call.params.flag("validate"):
         ticket = checked_ticket(call, call.params, call.params.text("pair"))
-        return {"descr": {"order": ticket_text(ticket)}}
+        told: Json = {}
+        if call.rules.validate_places:
+            placed = place(call, call.params, call.params.text("pair"))
+            told = {"txid": [placed.txid]} if call.rules.validate_tells else {}
+        return {**told, "descr": {"order": ticket_text(ticket)}}
     order = place(call, call.params, call.params.text("pair"))
     return {"txid": [order.txid], "descr": {"order": describe(order)}}
 
@@ -104,6 +109,9 @@ def place(call: Call, params: Params, pair_name: str | None) -> Order:
     known = read_ticket(params, pair_name, call.now_ns)
     limited = call.engine.charge(call.key.account, known.pair.id, call.now_ns)
     ticket = checked_ticket(call, params, pair_name)
+    if ticket.deadline_ns:
+        slack_ns = call.rules.deadline_slack_seconds * NS
+        ticket = msgspec.structs.replace(ticket, deadline_ns=ticket.deadline_ns + slack_ns)
     return call.engine.place(call.key.account, ticket, call.now_ns, partial=call.partial(), limited=limited)
 
 

@@ -1,6 +1,6 @@
 """Account readiness: can this account and key carry the order. Permissions, funds, open orders, what is missing.
 
-Needs: credentials. Makes: ``kraken_account_readiness``.
+Needs: credentials, or the addresses of account and signer. Makes: ``<venue>_account_readiness``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from quantlab.evidence.preparatory import AccountReadiness
 from quantlab.kernel.result import Result
 from quantlab.model.order import OrderIntent, Side
 from quantlab.rungs.account_look import look_at_account, write_account
@@ -21,6 +22,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     outdir: Path
     account_label: str | None = None
+    account: str | None = None
+    signer: str | None = None
     symbol: str | None = None
     side: Side | None = None
     quantity: Decimal | None = None
@@ -34,10 +37,11 @@ def run(desk: Desk, request: Request) -> Result:
         UsageFault: the symbol can not be understood.
         Denied: no environment or credentials.
     """
-    look = look_at_account(desk, funds=True, label=request.account_label, intent=_intent(desk, request))
-    return write_account(
-        desk, request.outdir, look, name="kraken_account_readiness", schema="quantlab.account_readiness/1"
-    )
+    desk.serve(account=request.account, signer=request.signer)
+    label = request.account_label or request.account
+    look = look_at_account(desk, funds=True, label=label, intent=_intent(desk, request))
+    name = desk.corridor.names[AccountReadiness]
+    return write_account(desk, request.outdir, look, name=name, schema="quantlab.account_readiness/1")
 
 
 def _intent(desk: Desk, request: Request) -> OrderIntent | None:

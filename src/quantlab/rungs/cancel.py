@@ -12,8 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from quantlab.evidence.chain import Record
 from quantlab.evidence.records import CancelAttempt, CancelResponse, Reconciliation, StatusReport, Supervision
 from quantlab.kernel import canonical
@@ -24,6 +22,7 @@ from quantlab.model.execution import TERMINAL_STATES, CancelAnswer
 from quantlab.model.recorded import OrderEvidence
 from quantlab.rungs.desk import Desk, artifact_paths, findings_step, required_text
 from quantlab.rungs.finding import read_known_order
+from quantlab.rungs.key_options import KeyOptions, key_source_of
 from quantlab.rungs.reading import OpenedSession, keep, opened, standing_facts
 from quantlab.venues.effects import OrderEffects
 from quantlab.venues.port import VenueReadFailed
@@ -38,8 +37,8 @@ _INTERRUPTED: Final = CancelAnswer(
 )
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The session, who cancels, their confirmation, and why."""
+class Request(KeyOptions, frozen=True, kw_only=True):
+    """The session, who cancels, their confirmation, why, and where the key is."""
 
     session: Path
     reviewer: str | None
@@ -62,9 +61,10 @@ def run(desk: Desk, request: Request) -> Result:
     if not request.confirm:
         message = "A cancel needs the confirm flag. Nothing was sent."
         raise Denied(message, code="confirm_required", measured="missing", limit="given")
-    with opened(desk, request.session) as session:
+    with opened(desk, request.session, key_source=key_source_of(request)) as session:
         basis = _require_fresh_look(desk, session, request)
-        effects: OrderEffects = desk.side.effects()
+        signed = session.standing.signed
+        effects: OrderEffects = desk.side.effects(None if signed is None else signed.body.signed)
         attempt, answer = _send(desk, session, request, basis=basis, reviewer=reviewer, effects=effects)
         order, failure = _read_back(desk, session)
         body = CancelResponse(

@@ -34,16 +34,21 @@ def venue_checks(desk: Desk, outlook: Outlook) -> tuple[Check, ...]:
             "online",
             "The venue does not take every order now.",
         ),
-        one_check(
-            "market_status",
-            outlook.instrument.mode == "online",
-            outlook.instrument.mode,
-            "online",
-            "This market does not take every order now.",
-        ),
+        market_check(outlook.instrument),
         clock_check(desk, outlook.time),
         *permission_checks(outlook.account),
         nonce_check(desk, outlook.time),
+    )
+
+
+def market_check(instrument: Instrument) -> Check:
+    """Check that the market takes orders."""
+    return one_check(
+        "market_status",
+        instrument.mode == "online",
+        instrument.mode,
+        "online",
+        "This market does not take every order now.",
     )
 
 
@@ -106,7 +111,7 @@ def permission_checks(account: AccountFacts) -> tuple[Check, ...]:
 def nonce_check(desk: Desk, time: VenueTime) -> Check:
     """Check that the key's last nonce is not far ahead of the venue's time."""
     last = desk.ledger.last_nonce(desk.reads.signer_id) or 0
-    ahead_seconds = (last - to_ns(time.venue_at)) // NANOSECONDS_PER_SECOND
+    ahead_seconds = (last * desk.corridor.nonce_unit_ns - to_ns(time.venue_at)) // NANOSECONDS_PER_SECOND
     return one_check(
         "nonce_ahead",
         ahead_seconds <= NONCE_AHEAD_LIMIT_SECONDS,
@@ -168,7 +173,8 @@ def shape_checks(intent: OrderIntent, instrument: Instrument) -> tuple[Check, ..
                 "price_increment",
                 low == high == intent.limit_price,
                 decimal_text(intent.limit_price),
-                f"a multiple of {decimal_text(instrument.price_increment)}",
+                # Where significant figures bound the price, the ticks around it are wider than the finest.
+                f"a multiple of {decimal_text(high - low or instrument.price_increment)}",
                 f"The price is not on the tick grid. Nearest: {decimal_text(low)} or {decimal_text(high)}.",
             )
         )
@@ -231,11 +237,17 @@ def tolerance_check(declared: Decimal, notional: Decimal, policy: Policy) -> Che
 
 
 def funds_check(intent: OrderIntent, *, notional: Decimal, outlook: Outlook) -> Check:
-    """Check funds, fee included when buying: the venue's validate-only check does not."""
+    """Check funds, fee included when buying: the venue's validate-only check does not.
+
+    Where orders are carried by margin, free margin must cover the whole value, as if there were no leverage; of an
+    order that only makes a position smaller it must cover the fee.
+    """
     instrument = outlook.instrument
     buying = intent.side == "buy"
-    asset = instrument.quote_asset if buying else instrument.base_asset
-    needed = notional * (1 + instrument.taker_fee_bps / BPS) if buying else intent.size_base
+    fee = notional * instrument.taker_fee_bps / BPS
+    asset, needed = (instrument.quote_asset, notional + fee) if buying else (instrument.base_asset, intent.size_base)
+    if instrument.margined:
+        asset, needed = instrument.quote_asset, fee if _reduces(intent, outlook) else notional + fee
     held = sum((one.available for one in outlook.balances if one.asset == asset), Decimal(0))
     return one_check(
         "funds",
@@ -244,6 +256,14 @@ def funds_check(intent: OrderIntent, *, notional: Decimal, outlook: Outlook) -> 
         f"{needed:.8f} {asset} needed",
         "The account does not hold enough to carry the order.",
     )
+
+
+def _reduces(intent: OrderIntent, outlook: Outlook) -> bool:
+    """Return whether the order can only make the account's position smaller."""
+    asset = outlook.instrument.base_asset
+    position = sum((one.total for one in outlook.balances if one.asset == asset), Decimal(0))
+    against = position < 0 if intent.side == "buy" else position > 0
+    return against and intent.size_base <= abs(position)
 
 
 def daily_checks(desk: Desk, *, identity: str, notional: Decimal) -> tuple[Check, ...]:
@@ -305,7 +325,7 @@ def drift_check(plan: Plan, quote: Quote, policy: Policy) -> Check:
         drift_bps <= policy.max_drift_bps,
         f"{drift_bps:.2f} bps: planned on {decimal_text(reference)}, now {decimal_text(now)}",
         f"{decimal_text(policy.max_drift_bps)} bps",
-        "The market moved since the plan was made. Decline this session and validate again on today's price.",
+        "The market moved since the plan was made. Take this plan back and begin again on today's price.",
     )
 
 

@@ -15,10 +15,12 @@ from quantlab.kernel.errors import Denied, QuantLabFault, Unverified
 from quantlab.kernel.ids import Entropy
 from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.model.execution import WireExchange
+from quantlab.model.key_source import KeySource
 from quantlab.model.policy import Policy
 from quantlab.model.recorded import Check
-from quantlab.rungs.ladder import Corridor, next_step, validate_options
-from quantlab.rungs.surroundings import DeskSettings, VenueSide
+from quantlab.rungs.corridors import Corridor
+from quantlab.rungs.ladder import begin_step, next_step
+from quantlab.rungs.surroundings import DeskSettings, Served, VenueSide
 from quantlab.storage.durable import Disk
 from quantlab.storage.ledger import Head, Ledger
 from quantlab.storage.reader import Session, read_session
@@ -51,6 +53,7 @@ class Desk:
         self.entropy = entropy
         self.progress = progress
         self.spell = spell
+        self.served = Served()
         self._open_ledger = open_ledger
         self._venue = venue
 
@@ -68,7 +71,14 @@ class Desk:
     def turns(self) -> LedgerKeyTurns:
         """Return the turns on keys."""
         folder = self.settings.state_folder / "keys"
-        return LedgerKeyTurns(disk=self.disk, clock=self.clock, ledger=self.ledger, folder=folder)
+        return LedgerKeyTurns(
+            disk=self.disk,
+            clock=self.clock,
+            ledger=self.ledger,
+            folder=folder,
+            nonce_unit_ns=self.corridor.nonce_unit_ns,
+            say=self.progress,
+        )
 
     @cached_property
     def side(self) -> VenueSide:
@@ -82,6 +92,14 @@ class Desk:
             raise Denied("This command speaks to no venue.", code="no_venue")
         return self._venue(self)
 
+    def serve(self, *, account: str | None, signer: str | None, key_source: KeySource | None = None) -> None:
+        """Work for this account and signer from now on, in place of those that the settings name."""
+        source = key_source or self.served.key_source
+        served = Served(account=account, signer=signer, key_source=source)
+        if served != self.served:
+            self.served = served
+            self.__dict__.pop("side", None)
+
     @property
     def reads(self) -> VenueReads:
         """Return the reading side of the venue, for rungs that need the account.
@@ -90,8 +108,8 @@ class Desk:
             Denied: no environment is set, or credentials are missing; nothing was sent.
         """
         side = self.side
-        if not self.settings.credentials_present:
-            missing = ", ".join(one.name for one in self.settings.inputs if not one.present)
+        if side.missing:
+            missing = ", ".join(side.missing)
             message = f"The venue's credentials are missing: {missing}. Nothing was written or sent."
             raise Denied(
                 message,
@@ -229,11 +247,7 @@ class Desk:
             code="ledger_same",
             measured=", ".join(sorted(state_ids)),
             limit=self.ledger.state_id,
-            next_step=NextStep(
-                why="begin a new session under this state folder",
-                verb="validate",
-                options=validate_options(standing_of(session.chain)),
-            ),
+            next_step=begin_step(standing_of(session.chain), why="begin a new session under this state folder"),
             session_id=session.session_id,
         )
 
@@ -369,5 +383,5 @@ def policy_unchanged(desk: Desk, plan_policy_sha256: str) -> Check:
         passed=plan_policy_sha256 == desk.settings.policy_sha256,
         measured=desk.settings.policy_sha256,
         limit=plan_policy_sha256,
-        message="The policy file changed since this order was validated: validate again under the new one.",
+        message="The policy file changed since this order was planned: begin again under the new one.",
     )

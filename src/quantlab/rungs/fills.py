@@ -95,7 +95,15 @@ def _summary(
         read_failure=failure,
         unverified=session.unverified,
         exchanges=desk.take_exchanges(),
+        closed_pnl_quote=_closed_pnl(fills or ()),
+        requested_base=session.sought.plan.size_base,
     )
+
+
+def _closed_pnl(fills: tuple[FillReport, ...]) -> str | None:
+    told = [one.closed_pnl for one in fills if one.closed_pnl is not None]
+    # Of some fills alone the sum would be a figure of nothing.
+    return decimal_text(sum(told, Decimal(0))) if fills and len(told) == len(fills) else None
 
 
 def _fees(fills: tuple[FillReport, ...]) -> tuple[tuple[str, str], ...]:
@@ -112,15 +120,23 @@ def _headline(body: FillSummary) -> str:
         return "The venue shows no fill of this order."
     whole = "" if body.complete else " The sum differs from the order's own figure: look again."
     count = "1 fill" if len(body.fills) == 1 else f"{len(body.fills)} fills"
-    return f"{count}, {body.filled_base} in all at {body.average_price}.{whole}"
+    part = "" if body.filled_base == body.requested_base else f" {_filled(body)}."
+    return f"{count}, {body.filled_base} in all at {body.average_price}.{part}{whole}"
+
+
+def _filled(body: FillSummary) -> str:
+    return f"Filled {body.filled_base} of {body.requested_base} asked for"
 
 
 def _facts(body: FillSummary) -> tuple[Fact, ...]:
     if body.filled_base is None:
         return ()
+    pnl = () if body.closed_pnl_quote is None else (Fact(label="Closed PnL", value=body.closed_pnl_quote),)
     return (
+        Fact(label="Size", value=_filled(body)),
         Fact(label="Cost", value=f"{body.cost_quote}"),
         Fact(label="Fees", value=", ".join(_fee(*one) for one in body.fees) or "none"),
+        *pnl,
         Fact(label="Sum equals the order", value="yes" if body.complete else "no"),
     )
 

@@ -18,10 +18,10 @@ from quantlab.evidence.records import Incident, SubmitAttempt
 from quantlab.evidence.standing import Standing
 from quantlab.kernel.clock import parse_rfc3339, rfc3339
 from quantlab.kernel.errors import Busy, Denied
-from quantlab.model.execution import FillReport, OrderReport
+from quantlab.model.execution import NOT_ADMITTED, FillReport, OrderReport
 from quantlab.model.instrument import Balance
 from quantlab.model.order import Plan
-from quantlab.model.reconciliation import MATCH_WINDOW_SECONDS, SearchPass, mismatches_of
+from quantlab.model.reconciliation import MATCH_WINDOW_SECONDS, ProofTerms, SearchPass, mismatches_of
 from quantlab.model.recorded import OrderEvidence, order_evidence
 from quantlab.rungs.desk import Desk
 from quantlab.storage.ledger import Sent
@@ -49,8 +49,9 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
 def sought_of(chain: Chain, standing: Standing, sent: Sent | None = None) -> Sought | None:
     """Return what to look for: from the attempt record, or from the plan where there is none to be read.
 
-    The plan serves when a validation was answered as an order, and when the ledger knows the plan as ``sent``
-    although the attempt is missing or damaged. Returns None when nothing was sent.
+    The plan serves when a validation was answered as an order, when the ledger knows the plan as ``sent`` although the
+    attempt is missing or damaged, and when an order that was signed and not sent is being burned. Returns None when
+    nothing was sent.
     """
     attempt = chain.newest(SubmitAttempt)
     if attempt is not None:
@@ -68,21 +69,45 @@ def sought_of(chain: Chain, standing: Standing, sent: Sent | None = None) -> Sou
             balances={one.asset: one.total for one in body.snapshot.balances},
             order_ids_before=frozenset(one.venue_order_id for one in body.snapshot.open_orders),
         )
-    if standing.plan is None or standing.plan_sha256 is None or standing.validation is None:
+    first = standing.validation or standing.signed
+    if standing.plan is None or standing.plan_sha256 is None or first is None:
         return None
     if sent is None and not standing.unresolved and standing.resolution is None:
         return None
     newest_at = parse_rfc3339(sent.spent_at if sent is not None else chain.records[-1].envelope.recorded_at)
+    signed = standing.signed
     return Sought(
         plan=standing.plan,
         plan_sha256=standing.plan_sha256,
-        attempt_sha256=standing.validation.sha256,
+        attempt_sha256=first.sha256,
         attempted_at=parse_rfc3339(standing.plan.planned_at),
-        deadline_at=newest_at + timedelta(seconds=FALLBACK_DEADLINE_SECONDS),
-        signer_id=sent.signer_id if sent is not None else None,
+        deadline_at=parse_rfc3339(signed.body.expires_at)
+        if signed is not None
+        else newest_at + timedelta(seconds=FALLBACK_DEADLINE_SECONDS),
+        signer_id=signed.body.signed.signer_address if signed is not None else (sent.signer_id if sent else None),
         control=None,
         balances={},
         order_ids_before=frozenset(),
+    )
+
+
+def proof_terms(desk: Desk, standing: Standing, sought: Sought) -> ProofTerms:
+    """Return from when on empty searches count for a session, and what the venue itself said of its order."""
+    burn = standing.burn
+    is_closed = burn is not None and burn.body.nonce_was in {"unused", "closed"}
+    never_admitted = None
+    if burn is not None and burn.body.nonce_was == "unused":
+        never_admitted = "nonce_was_unused"
+    elif standing.response is not None and standing.response.body.rule.startswith(NOT_ADMITTED):
+        never_admitted = "refused_before_admission"
+    elif standing.attempt is None and standing.signed is not None:
+        never_admitted = "never_sent_by_us"
+    return ProofTerms(
+        deadline_at=sought.deadline_at,
+        margin_seconds=desk.corridor.deadline_margin_seconds,
+        settle_seconds=desk.settings.settle_seconds,
+        closed_at=parse_rfc3339(burn.body.venue_at) if burn is not None and is_closed else None,
+        never_admitted=never_admitted,
     )
 
 
@@ -142,7 +167,7 @@ def full_pass(desk: Desk, sought: Sought) -> SearchPass:
     return msgspec.structs.replace(
         found,
         control_found=_control_found(sought, closed),
-        suspicious=_suspicious(sought, everything, fills, balances),
+        suspicious=_suspicious(desk, sought, everything, fills, balances),
         foreign_changes=_foreign(sought, everything, since),
     )
 
@@ -202,8 +227,7 @@ def _pass(
         venue_at=rfc3339(time.venue_at if time is not None else desk.clock.now()),
         clean=not collector.failures,
         venue_online=online is True,
-        # The passes' own private reads carry higher nonces; on the submitting key they shut the door on a copy.
-        fence_set=not collector.failures and sought.signer_id == desk.reads.signer_id,
+        fence_set=not collector.failures and desk.reads.fence_holds(sought.signer_id),
         matches=(),
         mismatches=(),
         control_found=None if sought.control is None else False,
@@ -234,6 +258,7 @@ def _control_found(sought: Sought, closed: tuple[OrderReport, ...]) -> bool | No
 
 
 def _suspicious(
+    desk: Desk,
     sought: Sought,
     orders: tuple[OrderReport, ...],
     fills: tuple[FillReport, ...],
@@ -244,11 +269,14 @@ def _suspicious(
     doubts = [f"a fill of order {one}, which no view of the orders shows" for one in orphans]
     if not fills and sought.balances:
         now = {one.asset: one.total for one in balances}
-        base, quote = sought.plan.symbol.partition("-")[::2]
+        moved = {
+            asset: (Decimal(sought.balances.get(asset, "0")), now.get(asset, Decimal(0)))
+            for asset in desk.reads.assets_moved_by(sought.plan)
+        }
         doubts.extend(
-            f"{asset} was {sought.balances[asset]}, is {now.get(asset)}, and no fill explains it"
-            for asset in (base, quote)
-            if asset in sought.balances and now.get(asset) != Decimal(sought.balances[asset])
+            f"{asset} was {before}, is {after}, and no fill explains it"
+            for asset, (before, after) in moved.items()
+            if before != after
         )
     return tuple(doubts)
 

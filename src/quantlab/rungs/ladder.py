@@ -1,4 +1,4 @@
-"""The ladder as a table: the corridors with their artifact names, and the exact next command of every state."""
+"""The ladder as a table: the exact next command of every state."""
 
 from __future__ import annotations
 
@@ -6,76 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from quantlab.evidence.records import (
-    AccountReadiness,
-    Approval,
-    Body,
-    Bundle,
-    CancelAttempt,
-    CancelResponse,
-    Decline,
-    Divergence,
-    FillSummary,
-    Gate,
-    Incident,
-    Preflight,
-    Readiness,
-    Reconciliation,
-    Resolution,
-    Revocation,
-    StatusReport,
-    SubmitAttempt,
-    SubmitResponse,
-    Supervision,
-    Validation,
-)
 from quantlab.evidence.standing import Standing
 from quantlab.kernel.clock import parse_rfc3339
 from quantlab.kernel.result import NextStep
 from quantlab.model.lifecycle import UNRESOLVED, SessionState
-
-
-class Corridor(msgspec.Struct, frozen=True, kw_only=True):
-    """One venue's corridor: where its sessions stand, and the file name of each record type."""
-
-    venue: str
-    default_root: str
-    names: dict[type[Body], str]
-    further_names: frozenset[str] = frozenset()
-    """Names of records that share a body type with another."""
-
-
-KRAKEN: Final = Corridor(
-    venue="kraken",
-    default_root="outputs/broker_order_validations",
-    names={
-        Validation: "broker_order_validate",
-        Approval: "approval",
-        Decline: "decline",
-        Revocation: "revocation",
-        Bundle: "broker_pre_submit_bundle",
-        Gate: "broker_submit_gate",
-        SubmitAttempt: "broker_submit_attempt",
-        SubmitResponse: "broker_submit_response",
-        Reconciliation: "broker_reconciliation",
-        StatusReport: "broker_order_status",
-        FillSummary: "broker_fill_summary",
-        Supervision: "broker_supervision",
-        CancelAttempt: "broker_cancel_attempt",
-        CancelResponse: "broker_cancel_response",
-        Resolution: "resolution",
-        Incident: "incident",
-        Divergence: "divergence",
-        Preflight: "broker_preflight",
-        AccountReadiness: "kraken_account_readiness",
-        Readiness: "broker_evidence_readiness",
-    },
-    further_names=frozenset({"kraken_auth_preflight"}),
-)
-
-CORRIDORS: Final[dict[str, Corridor]] = {KRAKEN.venue: KRAKEN}
 
 _FILL_IN: Final = "<reviewer>"
 
@@ -94,16 +28,21 @@ def next_step(standing: Standing, folder: Path, *, now: datetime) -> NextStep | 
     why, verb, options = _STEPS.get(standing.state, (None, "", ()))
     if why is None:
         return None
-    if verb == "validate":
-        return NextStep(why=why, verb="validate", options=validate_options(standing))
+    if verb == "begin":
+        return begin_step(standing, why=why)
     return NextStep(why=why, verb=verb, arguments=(session,), options=options)
 
 
-def validate_options(standing: Standing) -> tuple[tuple[str, str | None], ...]:
-    """Return the options of a fresh validate line for the same order, as the operator typed it."""
-    if standing.validation is None:
+def begin_step(standing: Standing, *, why: str) -> NextStep:
+    """Return the line that begins a fresh session of the same order, as the operator typed it."""
+    verb = "validate" if standing.signed is None else "sign"
+    return NextStep(why=why, verb=verb, options=_asked_options(standing))
+
+
+def _asked_options(standing: Standing) -> tuple[tuple[str, str | None], ...]:
+    asked = standing.asked
+    if asked is None:
         return ()
-    asked = standing.validation.body.asked
     pairs: list[tuple[str, str | None]] = [
         ("symbol", asked.symbol),
         ("side", asked.side),
@@ -111,14 +50,18 @@ def validate_options(standing: Standing) -> tuple[tuple[str, str | None], ...]:
         ("notional", asked.notional_quote),
         ("account-id", asked.account_label),
     ]
-    if asked.order_type is not None:
-        pairs.append(("order-type", asked.order_type))
-    if asked.limit_price is not None:
-        pairs.append(("limit-price", asked.limit_price))
-    if asked.time_in_force is not None:
-        pairs.append(("time-in-force", asked.time_in_force))
-    if asked.post_only:
-        pairs.append(("post-only", None))
+    if standing.signed is not None:
+        pairs.append(("signer", standing.signed.body.signed.signer_address))
+    for name, value in (
+        ("order-type", asked.order_type),
+        ("limit-price", asked.limit_price),
+        ("time-in-force", asked.time_in_force),
+    ):
+        if value is not None:
+            pairs.append((name, value))
+    for name, given in (("post-only", asked.post_only), ("reduce-only", asked.reduce_only)):
+        if given:
+            pairs.append((name, None))
     return tuple(pairs)
 
 
@@ -140,10 +83,19 @@ def _unresolved_step(standing: Standing, session: str) -> NextStep:
                 ("note", "<reason>"),
             ),
         )
+    if standing.signed is not None and standing.burn is None and standing.searched:
+        return NextStep(
+            why="use the nonce up: that stops an order in flight, and proves it when none was admitted",
+            verb="burn",
+            arguments=(session,),
+            options=(("reviewer", _FILL_IN), ("confirm", None)),
+        )
     return reconcile_step(session)
 
 
 def _expired_step(standing: Standing, session: str, *, now: datetime) -> NextStep | None:
+    if standing.signed is not None:
+        return _signed_step(standing, session, now=now)
     if standing.state not in {"approved", "bundled", "gated", "gate_denied"} or standing.approval is None:
         return None
     if now > parse_rfc3339(standing.approval.body.expires_at):
@@ -156,6 +108,18 @@ def _expired_step(standing: Standing, session: str, *, now: datetime) -> NextSte
     if standing.state == "gated" and standing.gate and now > parse_rfc3339(standing.gate.body.expires_at):
         return NextStep(why="the gate has run out; pass it again", verb="gate", arguments=(session,), options=_GATE)
     return None
+
+
+def _signed_step(standing: Standing, session: str, *, now: datetime) -> NextStep | None:
+    """Return the step of an order that was signed and not sent: submit it while the venue takes it, or sign again."""
+    if standing.signed is None or standing.state not in {"signed", "approved"}:
+        return None
+    if now > parse_rfc3339(standing.signed.body.expires_at):
+        return begin_step(standing, why="the signature has run out unsent; sign again if the order is still wanted")
+    options: tuple[tuple[str, str | None], ...] = (("reviewer", _FILL_IN), ("confirm", None))
+    return NextStep(
+        why="submit once, before the signature runs out", verb="submit", arguments=(session,), options=options
+    )
 
 
 _GATE: Final[tuple[tuple[str, str | None], ...]] = (
@@ -177,12 +141,13 @@ _STEPS: Final[dict[SessionState, tuple[str | None, str, tuple[tuple[str, str | N
     ),
     "validation_rejected": ("the venue refused this order shape; inspect it and adjust", "show", ()),
     "validation_denied": ("a check refused; see the refusals and adjust", "show", ()),
-    "validation_unreadable": ("nothing was proven; validate again when the venue answers", "validate", ()),
+    "validation_unreadable": ("nothing was proven; validate again when the venue answers", "begin", ()),
     "approved": ("freeze the exact request", "bundle", ()),
     "bundled": ("pass the gate: every check once more", "gate", _GATE),
     "gate_denied": ("the gate refused; when the cause is mended, try it again", "gate", _GATE),
     "gated": ("submit once, before the gate runs out", "submit", _SUBMIT),
-    "never_sent": ("nothing was sent; begin again with a new session", "validate", ()),
+    "signed": (None, "", ()),
+    "never_sent": ("nothing was sent; begin again with a new session", "begin", ()),
     "landed": ("read the order's state", "status", ()),
     "pending": ("watch the order", "supervise", ()),
     "open": ("watch the order until it ends, or cancel it", "supervise", ()),
@@ -193,7 +158,7 @@ _STEPS: Final[dict[SessionState, tuple[str | None, str, tuple[tuple[str, str | N
     "rejected": ("the venue refused the order; inspect why before a new session", "show", ()),
     "decided_landed": ("decided by a person; keep asking the venue", "status", ()),
     "decided_not_landed": ("decided by a person; keep asking the venue", "status", ()),
-    "not_landed": (None, "", ()),
+    "not_landed": ("nothing was traded; begin again if the order is still wanted", "begin", ()),
     "declined": (None, "", ()),
     "revoked": (None, "", ()),
     "empty": (None, "", ()),

@@ -8,8 +8,10 @@ from typing import Literal
 import msgspec
 
 from quantlab.evidence.chain import Record, backward_clock
-from quantlab.evidence.records import Body
+from quantlab.evidence.preparatory import Body, SignedOrder
+from quantlab.evidence.records import SubmitDenial
 from quantlab.evidence.standing import Standing, standing_of
+from quantlab.kernel.clock import parse_rfc3339
 from quantlab.kernel.errors import Unverified
 from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.rungs.desk import Desk, refusals_of
@@ -53,23 +55,26 @@ def run(desk: Desk, request: Request) -> Result:
     standing = standing_of(session.chain)
     shortened = _shortened(desk, session)
     step = _broken_step(desk, session) if shortened or not session.verifies else None
+    artifact = session.chain.newest(SignedOrder)
+    if artifact is not None:
+        step = step or _artifact_step(desk, session, artifact)
     step = step or next_step(standing, session.folder, now=desk.clock.now())
     shown = _shown(session, standing, verifies=session.verifies and not shortened)
     if request.report == "next":
         return desk.result(
             "done",
-            f"{session.session_id} stands as {standing.state}." + ("" if step else " Nothing is left to do."),
+            _name(session, standing, artifact) + ("" if step else " Nothing is left to do."),
             data=shown,
             next_hint=step,
             refusals=_findings(session, shortened),
         )
     result = desk.result(
         "done",
-        _headline(session, standing, shortened),
+        _headline(session, standing, shortened, artifact=artifact),
         data=shown,
-        facts=_facts(desk, session, standing),
+        facts=_facts(desk, session, standing) if artifact is None else _artifact_facts(artifact.body),
         table=(("record", "at", "by"), *_record_rows(session)),
-        refusals=(*_findings(session, shortened), *_last_refusals(standing)),
+        refusals=(*_findings(session, shortened), *_last_refusals(session, standing, artifact)),
         artifacts=tuple(session.folder / f"{name}.json" for name in _names(session)),
         next_hint=step,
         warnings=tuple(one.body.message for one in standing.incidents),
@@ -85,15 +90,51 @@ def _shortened(desk: Desk, session: Session) -> str | None:
     return None
 
 
-def _headline(session: Session, standing: Standing, shortened: str | None) -> str:
+def _headline(
+    session: Session, standing: Standing, shortened: str | None, *, artifact: Record[SignedOrder] | None
+) -> str:
     if not session.verifies or shortened:
         return f"THE EVIDENCE DOES NOT VERIFY. As far as it can be read, the session stands as {standing.state}."
+    return _name(session, standing, artifact)
+
+
+def _name(session: Session, standing: Standing, artifact: Record[SignedOrder] | None) -> str:
+    if artifact is not None:
+        return f"{session.folder} holds a signed action: {artifact.body.signature_state}."
     return f"{session.session_id} stands as {standing.state}."
 
 
+def _artifact_facts(body: SignedOrder) -> tuple[Fact, ...]:
+    """Return what a person inspects of an artifact before they submit it."""
+    facts = [Fact(label=label, value=value) for label, _, value in (line.partition(": ") for line in body.ticket)]
+    facts.append(Fact(label="Readiness", value="allowed" if body.readiness_allowed else "NOT ALLOWED"))
+    facts.append(Fact(label="Signature", value=body.signature_state))
+    facts.append(Fact(label="Signer", value=body.signer_id))
+    if body.expires_at is not None:
+        facts.append(Fact(label="Runs out at", value=f"{body.expires_at} (venue's clock)"))
+    return tuple(facts)
+
+
+def _artifact_step(desk: Desk, session: Session, artifact: Record[SignedOrder]) -> NextStep | None:
+    """Return the submit of an artifact that can still be sent, or the session that it went to."""
+    body = artifact.body
+    if body.signed_plan_sha256 is None or body.expires_at is None:
+        return None
+    signing = desk.ledger.signings.find(body.signed_plan_sha256)
+    if signing is not None and signing.folder is not None:
+        return NextStep(why="this order has its session", verb="show", arguments=(signing.folder,))
+    if signing is None or signing.state != "signed" or desk.clock.now() > parse_rfc3339(body.expires_at):
+        return None
+    return NextStep(
+        why="submit once, before the signature runs out",
+        verb="submit",
+        arguments=(str(session.folder / f"{artifact.name}.json"),),
+        options=(("reviewer", "<reviewer>"), ("confirm", None)),
+    )
+
+
 def _facts(desk: Desk, session: Session, standing: Standing) -> tuple[Fact, ...]:
-    ticket = standing.validation.body.ticket if standing.validation else ()
-    facts = [Fact(label=label, value=value) for label, _, value in (line.partition(": ") for line in ticket)]
+    facts = [Fact(label=label, value=value) for label, _, value in (line.partition(": ") for line in standing.ticket)]
     if standing.plan_sha256:
         facts.append(Fact(label="Plan digest", value=standing.plan_sha256))
     if standing.approval:
@@ -116,7 +157,12 @@ def _findings(session: Session, shortened: str | None) -> tuple[Refusal, ...]:
     return tuple(found)
 
 
-def _last_refusals(standing: Standing) -> tuple[Refusal, ...]:
+def _last_refusals(session: Session, standing: Standing, artifact: Record[SignedOrder] | None) -> tuple[Refusal, ...]:
+    if artifact is not None:
+        return refusals_of(artifact.body.checks)
+    denial = session.chain.newest(SubmitDenial)
+    if standing.state == "approved" and denial is not None and denial is session.chain.records[-1]:
+        return refusals_of(denial.body.checks)
     if standing.state == "gate_denied" and standing.gate is not None:
         return refusals_of(standing.gate.body.checks)
     if standing.validation is None or standing.validation.body.outcome == "accepted":
@@ -141,7 +187,7 @@ def _shown(session: Session, standing: Standing, *, verifies: bool) -> Shown:
         client_order_id=plan.client_order_id if plan else None,
         venue_order_id=standing.venue_order_id,
         records=tuple((record.file_name, record.sha256) for record in session.chain.records),
-        ticket=standing.validation.body.ticket if standing.validation else (),
+        ticket=standing.ticket,
     )
 
 

@@ -8,6 +8,7 @@ from quantlab.kernel.result import NextStep, Refusal
 from quantlab.rungs.claims import holder_of
 from quantlab.rungs.desk import Desk
 from quantlab.storage.reader import Session
+from quantlab.storage.writer import ROOT_FILE
 
 _REVIEWER: Final = ("reviewer", "<reviewer>")
 _REASON: Final = ("reason", "<reason>")
@@ -29,16 +30,24 @@ def mending_step(
             why = "an earlier order of this account may exist: end that unknown first"
             return NextStep(why=why, verb="reconcile", arguments=(holder.folder,))
     if "same_intent" in codes:
-        why = "the same order has a session already: see every session, then go on with that one or decline it"
-        return NextStep(why=why, verb="list", arguments=(str(session.folder.parent),))
+        end = "decline" if desk.corridor.begins_with == "validate" else "revoke"
+        why = f"the same order has a session already: see every session, then go on with that one or {end} it"
+        return NextStep(why=why, verb="list", arguments=(_root_of(desk, session),))
     if "halt_set" in codes:
         return NextStep(why="when the reason for the halt is gone", verb="resume", options=(_REVIEWER, _REASON))
     if codes & {"price_drift", "policy_unchanged"} and session.chain.records:
-        why = "this plan can not be sent any more: decline it, then validate again"
-        return NextStep(why=why, verb="decline", arguments=(folder,), options=(_REVIEWER, _NOTE))
+        verb = "decline" if desk.corridor.begins_with == "validate" else "revoke"
+        why = f"this plan can not be sent any more: {verb} it, then {desk.corridor.begins_with} again"
+        return NextStep(why=why, verb=verb, arguments=(folder,), options=(_REVIEWER, _NOTE))
     if "ledger_complete" in codes:
         why = "import the claims of this root first"
         return NextStep(why=why, verb="ledger rebuild", options=(("root", str(session.folder.parent)),))
     if codes & {"symbol_allowed", "max_order_notional", "daily_orders", "daily_notional", "promotion"}:
         return NextStep(why="see the limits in force; a person changes them in the policy file", verb="policy show")
     return None
+
+
+def _root_of(desk: Desk, session: Session) -> str:
+    """Return the root of a session; the corridor's own where the folder stands in none, as an outdir does."""
+    root = session.folder.parent
+    return str(root) if desk.disk.kind(root / ROOT_FILE) is not None else desk.corridor.default_root

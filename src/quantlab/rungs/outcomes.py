@@ -8,7 +8,7 @@ from quantlab.evidence.chain import Record
 from quantlab.evidence.records import SubmitResponse
 from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel import canonical
-from quantlab.kernel.errors import QuantLabFault
+from quantlab.kernel.errors import QuantLabFault, StorageFault, UsageFault
 from quantlab.kernel.result import Fact, NextStep, Refusal, Result
 from quantlab.rungs.claims import free_own_dead_claim, holder_of, record_dead_send, settle
 from quantlab.rungs.desk import Desk, artifact_paths, unverified
@@ -80,6 +80,23 @@ def repeated_result(desk: Desk, writer: SessionWriter) -> Result | None:
     return _repeat(desk, session, standing)
 
 
+def repeated_of(desk: Desk, sent: Sent) -> Result:
+    """Return what was recorded of a send, from the session that it was sent from, or else from the ledger.
+
+    Raises:
+        Busy: another process works on that session.
+        Unverified: that session does not verify.
+    """
+    try:
+        with desk.write(Path(sent.folder), wait_ms=0) as writer:
+            result = repeated_result(desk, writer)
+            if result is not None:
+                return result
+    except (UsageFault, StorageFault) as fault:
+        desk.progress(fault.message)
+    return _from_ledger(desk, None, sent)
+
+
 def lost_outcome_result(desk: Desk, writer: SessionWriter, body: SubmitResponse, why: str, *, outcome: str) -> Result:
     """Return the result of a send whose outcome could not be written: it is printed whole, exit 4 if maybe sent."""
     text = canonical.encode(body).decode()
@@ -124,7 +141,7 @@ def _repeat(desk: Desk, session: Session, standing: Standing) -> Result:
     )
 
 
-def _from_ledger(desk: Desk, session: Session, sent: Sent) -> Result:
+def _from_ledger(desk: Desk, session: Session | None, sent: Sent) -> Result:
     known = sent.resolution or sent.state
     outcomes = {
         "accepted": "done",

@@ -12,14 +12,14 @@ from typing import Final, Literal
 
 import msgspec
 
-from quantlab.evidence.records import Input, Readiness
+from quantlab.evidence.preparatory import Input, Readiness
 from quantlab.kernel.canonical import sha256_hex
 from quantlab.kernel.errors import QuantLabFault, StorageFault
 from quantlab.kernel.result import Fact, NextStep, Result
 from quantlab.model.recorded import Check
 from quantlab.rungs.checks import all_passed, halt_reason, one_check
+from quantlab.rungs.corridors import CORRIDORS
 from quantlab.rungs.desk import Desk, artifact_paths, refusals_of
-from quantlab.rungs.ladder import CORRIDORS
 from quantlab.rungs.outdirs import outdir_session
 from quantlab.storage.ledger import Interlock
 from quantlab.storage.snapshots import probe
@@ -31,6 +31,13 @@ _NEEDED: Final = {
     "kraken": ("KRAKEN_API_KEY", "KRAKEN_API_SECRET"),
     "hyperliquid": ("HYPERLIQUID_ACCOUNT", "HYPERLIQUID_SIGNER_ID", "HYPERLIQUID_PRIVATE_KEY"),
 }
+_INSTEAD: Final = {
+    "HYPERLIQUID_PRIVATE_KEY": (
+        " The key that signs is read from this variable, or, named on the sign line, from another variable, an"
+        " encrypted keystore file or the operating system's keyring."
+    )
+}
+"""What may stand in an input's place: a reason to begin all the same, which only a person can know."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +55,7 @@ def run(desk: Desk, request: Request) -> Result:
     """
     corridor = "hyperliquid" if request.corridor == "auto" else request.corridor
     chosen_by = "auto: hyperliquid is the preferred first corridor" if request.corridor == "auto" else "the operator"
-    root = Path(CORRIDORS[corridor].default_root if corridor in CORRIDORS else "outputs/hyperliquid_submits")
+    root = Path(CORRIDORS[corridor].default_root)
     body = _body(desk, corridor=corridor, chosen_by=chosen_by, root=root)
     with outdir_session(desk, request.outdir) as writer:
         record = desk.append(writer, body)
@@ -56,10 +63,10 @@ def run(desk: Desk, request: Request) -> Result:
             "done" if body.ready else "denied",
             f"Ready to begin the {corridor} corridor." if body.ready else f"Not ready for the {corridor} corridor.",
             data=record.body,
-            facts=_facts(body),
+            facts=(*_facts(body), *_look_first(desk, body)),
             refusals=refusals_of(body.checks),
             artifacts=artifact_paths(writer.session, record),
-            next_hint=_VALIDATE if body.ready else None,
+            next_hint=_BEGIN[corridor] if body.ready else None,
         )
 
 
@@ -82,13 +89,6 @@ def _body(desk: Desk, *, corridor: str, chosen_by: str, root: Path) -> Readiness
             sha256_hex(runbook) if runbook is not None else "missing",
             "present",
             "The runbook document is missing from this installation.",
-        ),
-        one_check(
-            "corridor_built",
-            corridor in CORRIDORS,
-            corridor,
-            ", ".join(CORRIDORS),
-            "This version can not walk that corridor.",
         ),
     )
     return Readiness(
@@ -165,7 +165,7 @@ def _input_check(one: Input) -> Check:
         one.present,
         "present" if one.present else "missing",
         "present",
-        f"{one.name} is missing.",
+        f"{one.name} is missing.{_INSTEAD.get(one.name, '')}",
     )
 
 
@@ -210,14 +210,37 @@ def _facts(body: Readiness) -> tuple[Fact, ...]:
     )
 
 
-_VALIDATE: Final = NextStep(
-    why="ask the venue whether your order's shape is right; nothing is placed",
-    verb="validate",
-    options=(
-        ("symbol", "<symbol>"),
-        ("side", "<buy|sell>"),
-        ("quantity", "<quantity>"),
-        ("notional", "<notional>"),
-        ("account-id", "<account>"),
-    ),
+def _look_first(desk: Desk, body: Readiness) -> tuple[Fact, ...]:
+    """Return the line that looks at the venue before anything is signed; a validation looks for itself."""
+    if not body.ready or body.corridor != "hyperliquid":
+        return ()
+    return (Fact(label="Look first", value=desk.spell(_PREFLIGHT)),)
+
+
+_ORDER: Final[tuple[tuple[str, str | None], ...]] = (
+    ("symbol", "<symbol>"),
+    ("side", "<buy|sell>"),
+    ("quantity", "<quantity>"),
+    ("notional", "<notional>"),
+    ("account-id", "<account>"),
 )
+_PREFLIGHT: Final = NextStep(
+    why="see that the venue is reachable and knows the market",
+    verb="hyperliquid preflight",
+    arguments=("outputs/broker_preflight/hyperliquid",),
+    options=(("symbol", "<symbol>"),),
+)
+_BEGIN: Final = {
+    "kraken": NextStep(
+        why="ask the venue whether your order's shape is right; nothing is placed",
+        verb="validate",
+        options=_ORDER,
+    ),
+    "hyperliquid": NextStep(
+        why="after the preflight: sign your order with every check before it; nothing is sent",
+        verb="sign",
+        arguments=("outputs/broker_preflight/hyperliquid_signed_action",),
+        options=(*_ORDER, ("signer", "<signer>")),
+    ),
+}
+"""The rung that freezes the plan of a corridor."""

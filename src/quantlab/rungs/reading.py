@@ -14,10 +14,11 @@ from quantlab.evidence.standing import Standing, standing_of
 from quantlab.kernel.clock import age_text, parse_rfc3339
 from quantlab.kernel.errors import Unverified
 from quantlab.kernel.result import Fact, Refusal, Result
+from quantlab.model.key_source import KeySource
 from quantlab.model.reconciliation import LATE_WATCH_SECONDS
 from quantlab.model.recorded import OrderEvidence
 from quantlab.rungs.claims import LATE_FIND, free_own_dead_claim, holder_of, settle
-from quantlab.rungs.desk import Desk, artifact_paths, findings_step
+from quantlab.rungs.desk import Desk, artifact_paths, findings_step, unverified
 from quantlab.rungs.finding import Sought, note_incident, require_sent, sought_of
 from quantlab.storage.writer import SessionWriter
 
@@ -43,11 +44,12 @@ class OpenedSession:
 
 
 @contextlib.contextmanager
-def opened(desk: Desk, folder: Path) -> Iterator[OpenedSession]:
-    """Lock a session from which something was sent.
+def opened(desk: Desk, folder: Path, *, key_source: KeySource | None = None) -> Iterator[OpenedSession]:
+    """Lock a session from which something was sent, and work for its own account from then on.
 
     Raises:
         Denied: nothing was sent from it.
+        Unverified: so much of it is damaged that it does not say what to look for.
         Busy: another process holds it.
     """
     desk.environment  # noqa: B018 - refuses when none is set
@@ -60,7 +62,13 @@ def opened(desk: Desk, folder: Path) -> Iterator[OpenedSession]:
             if holder is not None and holder.plan_sha256 == sent.plan_sha256:
                 free_own_dead_claim(desk, writer, holder)
                 standing = standing_of(writer.session.chain)
-        sought = require_sent(sought_of(writer.session.chain, standing, sent), standing)
+        sought = sought_of(writer.session.chain, standing, sent)
+        if sought is None and not writer.session.verifies:
+            # What can not be read may have been sent.
+            raise unverified(writer.session)
+        sought = require_sent(sought, standing)
+        # Asked of another account, every view would be empty, and that would look like proof.
+        desk.serve(account=sought.plan.account_identity, signer=sought.signer_id, key_source=key_source)
         yield OpenedSession(writer, standing, sought)
 
 

@@ -19,15 +19,13 @@ from quantlab.kernel.clock import parse_rfc3339
 from quantlab.kernel.result import Fact, Result
 from quantlab.model.lifecycle import ResolutionState
 from quantlab.model.reconciliation import (
-    ASSUMPTIONS,
     PASS_GAP_SECONDS,
     SearchPass,
     Verdict,
     judge,
-    proof_from,
 )
 from quantlab.rungs.desk import Desk
-from quantlab.rungs.finding import full_pass, note_incident, quick_pass
+from quantlab.rungs.finding import full_pass, note_incident, proof_terms, quick_pass
 from quantlab.rungs.reading import OpenedSession, keep, opened, report
 
 POLL_MS = 1_000
@@ -65,23 +63,30 @@ def _once(desk: Desk, folder: Path) -> tuple[Result, str | None]:
             found = full_pass(desk, session.sought)
         verdict = judge(
             (*passes, found),
-            deadline_at=session.sought.deadline_at,
-            settle_seconds=desk.settings.settle_seconds,
+            proof_terms(desk, session.standing, session.sought),
             now_at=parse_rfc3339(found.venue_at),
         )
         return _record(desk, session, found, verdict), verdict.earliest_next_at
 
 
 def _earlier(session: OpenedSession) -> tuple[SearchPass, ...]:
-    records = session.writer.session.chain.all(Reconciliation)
-    return tuple(one for record in records for one in record.body.passes)
+    """Return the passes of earlier runs. Empty ones from before a burn that ended the order's chance do not count."""
+    burn = session.standing.burn
+    is_closed = burn is not None and burn.body.nonce_was in {"unused", "closed"}
+    since = burn.envelope.sequence if burn is not None and is_closed else 0
+    return tuple(
+        one
+        for record in session.writer.session.chain.all(Reconciliation)
+        for one in record.body.passes
+        if record.envelope.sequence > since or one.matches or one.mismatches
+    )
 
 
 def _due(desk: Desk, session: OpenedSession, found: SearchPass, passes: tuple[SearchPass, ...]) -> bool:
     if not session.standing.unresolved or not found.clean:
         return False
     now = parse_rfc3339(found.venue_at)
-    if now < proof_from(deadline_at=session.sought.deadline_at, settle_seconds=desk.settings.settle_seconds):
+    if now < proof_terms(desk, session.standing, session.sought).counting_from:
         return False
     last = next((parse_rfc3339(one.venue_at) for one in reversed(passes) if one.full and one.clean), None)
     return last is None or (now - last).total_seconds() >= PASS_GAP_SECONDS
@@ -101,11 +106,12 @@ def _record(desk: Desk, session: OpenedSession, found: SearchPass, verdict: Verd
             resolution=resolution,
             order=verdict.order,
             reasons=verdict.reasons,
-            assumptions=ASSUMPTIONS if resolution == "not_found" else (),
+            assumptions=_rests_on(desk, resolution),
             passes=(found,),
             earliest_next_at=verdict.earliest_next_at if session.standing.unresolved else None,
             unverified=session.unverified,
             exchanges=desk.take_exchanges(),
+            certification_sha256=_certification(desk) if resolution == "not_landed" else None,
         ),
     )
     if verdict.incident is not None:
@@ -126,8 +132,21 @@ def _record(desk: Desk, session: OpenedSession, found: SearchPass, verdict: Verd
         record,
         _headline(session, verdict),
         unreadable=unreadable,
-        facts=_facts(verdict, unresolved=session.standing.unresolved),
+        facts=_facts(desk, verdict, unresolved=session.standing.unresolved),
     )
+
+
+def _rests_on(desk: Desk, resolution: ResolutionState) -> tuple[str, ...]:
+    rests = {"not_found": desk.corridor.absence_rests_on, "not_landed": desk.corridor.proof_rests_on}
+    return rests.get(resolution, ())
+
+
+def _certification(desk: Desk) -> str | None:
+    """Return the digest of the newest certification of this venue that passed: of a trial network where live."""
+    found = [one for one in desk.ledger.certifications() if one.venue == desk.corridor.venue and one.passed]
+    own = [one for one in found if one.environment == desk.environment]
+    newest = max(own or found, key=lambda one: one.certified_at, default=None)
+    return None if newest is None else newest.record_sha256
 
 
 def _headline(session: OpenedSession, verdict: Verdict) -> str:
@@ -136,6 +155,8 @@ def _headline(session: OpenedSession, verdict: Verdict) -> str:
         return "The evidence of this session does not verify; what the venue shows is recorded, marked unverified."
     if verdict.resolution == "landed":
         return "Proven: the order landed."
+    if verdict.resolution == "not_landed":
+        return "Proven: the order never landed, and can not any more. Nothing was traded."
     if state == "not_found":
         return "Not found by the whole protocol. A person has to decide; nothing new is sent until then."
     if session.standing.unresolved:
@@ -143,7 +164,13 @@ def _headline(session: OpenedSession, verdict: Verdict) -> str:
     return f"The session stands as {state}."
 
 
-def _facts(verdict: Verdict, *, unresolved: bool) -> tuple[Fact, ...]:
+def _facts(desk: Desk, verdict: Verdict, *, unresolved: bool) -> tuple[Fact, ...]:
+    if verdict.resolution == "not_landed":
+        return (
+            Fact(label="Proven by", value=", ".join(verdict.reasons)),
+            Fact(label="Rests on", value=f"{', '.join(desk.corridor.proof_rests_on)} of the venue assumptions"),
+            Fact(label="Certification", value=_certification(desk) or "none: run `quantlab certify` where no money is"),
+        )
     if not unresolved:
         return ()
     facts = [Fact(label="Why", value=", ".join(verdict.reasons))]

@@ -16,8 +16,8 @@ from quantlab.evidence.records import Reconciliation, Resolution
 from quantlab.kernel.clock import parse_rfc3339, rfc3339
 from quantlab.kernel.errors import Denied
 from quantlab.kernel.result import Result
-from quantlab.model.reconciliation import proof_from
 from quantlab.rungs.desk import Desk, artifact_paths, required_text, unverified
+from quantlab.rungs.finding import proof_terms
 from quantlab.rungs.ladder import reconcile_step
 from quantlab.rungs.reading import OpenedSession, keep, opened
 
@@ -100,7 +100,7 @@ def _require_decidable(desk: Desk, session: OpenedSession) -> str | None:
     last = session.writer.session.chain.newest(Reconciliation)
     if standing.state == "not_found" and last is not None:
         return last.sha256
-    since = proof_from(deadline_at=session.sought.deadline_at, settle_seconds=desk.settings.settle_seconds)
+    since = proof_terms(desk, standing, session.sought).counting_from
     looked_at = last.body.passes[-1].venue_at if last is not None and last.body.passes else None
     if looked_at is None or parse_rfc3339(looked_at) < since:
         raise Denied(

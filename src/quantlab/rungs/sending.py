@@ -17,7 +17,7 @@ from quantlab.rungs.claims import free_dead_claim, free_own_dead_claim, holder_o
 from quantlab.rungs.desk import Desk
 from quantlab.storage.durable import storage_faults
 from quantlab.storage.ledger import Interlock, Spend
-from quantlab.storage.reader import attempt_files, session_folders
+from quantlab.storage.reader import Session, attempt_files, session_folders
 from quantlab.storage.writer import SessionWriter
 
 
@@ -61,13 +61,30 @@ def claim_account(desk: Desk, writer: SessionWriter, plan: Plan) -> None:
         )
 
 
+def require_original(desk: Desk, session: Session) -> None:
+    """Check that this is no copy of a session that still stands where it was made: one walk, one folder."""
+    head = desk.ledger.head(session.session_id)
+    if head is None or Path(head.folder) == session.folder.absolute() or desk.disk.kind(Path(head.folder)) is None:
+        return
+    message = f"{session.folder} is a copy of {head.folder}. Submit there. Nothing was sent."
+    step = NextStep(why="submit the session itself", verb="show", arguments=(head.folder,))
+    raise Denied(
+        message,
+        code="session_is_a_copy",
+        measured=str(session.folder.absolute()),
+        limit=head.folder,
+        next_step=step,
+        session_id=session.session_id,
+    )
+
+
 def release(desk: Desk, plan: Plan) -> None:
     """Free the interlock after a refusal, in the same command."""
     desk.ledger.release_interlock(desk.account_key(plan.account_identity), plan.session_id)
 
 
-def spend_of(desk: Desk, writer: SessionWriter, plan: Plan, *, floor: int) -> Spend:
-    """Return the claim of one send; ``floor`` is the smallest nonce, our clock in nanoseconds."""
+def spend_of(desk: Desk, writer: SessionWriter, plan: Plan, *, floor: int, reserved_nonce: int | None = None) -> Spend:
+    """Return the claim of one send; ``floor`` is the smallest nonce, our clock in the venue's unit of nonces."""
     now = desk.now_text()
     return Spend(
         plan_sha256=plan_digest(plan),
@@ -83,6 +100,7 @@ def spend_of(desk: Desk, writer: SessionWriter, plan: Plan, *, floor: int) -> Sp
         daily_orders_limit=desk.policy.daily_orders,
         daily_notional_limit=desk.policy.daily_notional,
         spent_at=now,
+        reserved_nonce=reserved_nonce,
     )
 
 

@@ -36,10 +36,21 @@ Ended = Literal["terminal", "bound_reached", "interrupted", "unreadable"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The session, and how long to watch at most."""
+    """The session, and how long to watch at most: in seconds, or as a number of reads with their distance.
+
+    ``transport`` ``rest`` watches by reads alone.
+    """
 
     session: Path
-    bound_seconds: int
+    bound_seconds: int | None = None
+    polls: int = 20
+    interval_seconds: int = BEAT_SECONDS
+    transport: Literal["rest", "websocket", "either"] = "either"
+
+    @property
+    def bound(self) -> int:
+        """Return the bound in seconds."""
+        return self.polls * self.interval_seconds if self.bound_seconds is None else self.bound_seconds
 
 
 class _Watch:
@@ -99,7 +110,7 @@ def run(desk: Desk, request: Request) -> Result:
     """
     with opened(desk, request.session) as session:
         watch = _Watch(desk, session.standing, session.sought)
-    ended = _watch(watch, bound_seconds=request.bound_seconds)
+    ended = _watch(watch, request)
     with opened(desk, request.session) as session:
         record = keep(
             desk,
@@ -108,7 +119,7 @@ def run(desk: Desk, request: Request) -> Result:
                 plan_sha256=session.sought.plan_sha256,
                 attempt_sha256=session.sought.attempt_sha256,
                 ended=ended,
-                bound_seconds=request.bound_seconds,
+                bound_seconds=request.bound,
                 order=watch.order,
                 events=tuple(watch.events),
                 stream_gaps=watch.gaps,
@@ -129,24 +140,26 @@ def run(desk: Desk, request: Request) -> Result:
         )
 
 
-def _watch(watch: _Watch, *, bound_seconds: int) -> Ended:
+def _watch(watch: _Watch, request: Request) -> Ended:
     desk = watch.desk
-    end_ns = desk.clock.monotonic_ns() + bound_seconds * 1_000_000_000
+    end_ns = desk.clock.monotonic_ns() + request.bound * 1_000_000_000
+    beat = max(1, request.interval_seconds) * 1_000_000_000
     stream: ExecutionStream | None = None
     try:
         watch.read()
         if watch.hopeless:
             return "unreadable" if watch.read_failure is not None else "terminal"
-        stream = None if watch.ended else _open(watch)
-        beat_ns = desk.clock.monotonic_ns() + BEAT_SECONDS * 1_000_000_000
+        by_stream = request.transport != "rest"
+        stream = _open(watch) if by_stream and not watch.ended else None
+        beat_ns = desk.clock.monotonic_ns() + beat
         while not watch.ended and desk.clock.monotonic_ns() < end_ns:
             look = _next(watch, stream)
             if look == "reopen":
                 stream = _reopen(watch, stream)
             if look != "quiet" or desk.clock.monotonic_ns() >= beat_ns:
                 watch.read()
-                stream = stream if look == "reopen" else _reopen_lost(watch, stream)
-                beat_ns = desk.clock.monotonic_ns() + BEAT_SECONDS * 1_000_000_000
+                stream = stream if look == "reopen" or not by_stream else _reopen_lost(watch, stream)
+                beat_ns = desk.clock.monotonic_ns() + beat
     except KeyboardInterrupt:
         return "interrupted"
     finally:

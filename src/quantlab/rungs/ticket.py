@@ -20,7 +20,8 @@ def ticket_lines(plan: Plan, instrument: Instrument) -> tuple[str, ...]:
     return (
         f"Environment: {plan.environment}",
         f"Venue: {plan.venue}",
-        f"Account: {plan.account_label} ({plan.account_identity})",
+        f"Account: {plan.account_label}"
+        + (f" ({plan.account_identity})" if plan.account_identity != plan.account_label else ""),
         f"Order: {plan.side} {plan.size_base} {base} of {plan.symbol}, {plan.order_type} {plan.time_in_force}"
         + (", post-only" if plan.post_only else ""),
         f"Price: {_price(plan, quote)}",

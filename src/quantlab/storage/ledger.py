@@ -15,6 +15,8 @@ import msgspec
 
 IntentState = Literal["live", "declined", "revoked", "spent", "ended"]
 SendState = Literal["in_flight", "accepted", "rejected", "unknown", "never_sent"]
+SigningState = Literal["reserved", "signed", "unsigned", "revoked", "burned", "sent"]
+"""``unsigned``: reserved, but certainly never signed. ``burned``: its nonce is used up without an order."""
 
 
 class Interlock(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +33,8 @@ class Spend(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one send claims, in one transaction.
 
     ``nonce_floor`` is the smallest nonce to use (nanoseconds of our clock); the ledger gives the larger of it and
-    the last one plus one. ``day`` is the UTC date whose count and notional are bounded.
+    the last one plus one. ``reserved_nonce`` is the nonce of an order that was signed before: then that one is spent,
+    and only if the same plan reserved it. ``day`` is the UTC date whose count and notional are bounded.
     """
 
     plan_sha256: str
@@ -47,6 +50,7 @@ class Spend(msgspec.Struct, frozen=True, kw_only=True):
     daily_orders_limit: int
     daily_notional_limit: Decimal
     spent_at: str
+    reserved_nonce: int | None = None
 
 
 class SpendRefusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +60,7 @@ class SpendRefusal(msgspec.Struct, frozen=True, kw_only=True):
         "plan_already_spent",
         "client_order_id_already_spent",
         "interlock_not_held",
+        "signing_not_live",
         "halted",
         "daily_orders",
         "daily_notional",
@@ -79,6 +84,47 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     state: SendState
     resolution: str | None
     spent_at: str
+
+
+class Signing(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was, or was about to be, signed: reserved durably before the signature.
+
+    ``outdir`` is where its artifact went, ``folder`` the one session that it may be sent from (None before the first
+    submit). ``expires_at`` is on the venue's clock. ``artifact_sha256`` names the only bytes that submit accepts.
+    """
+
+    plan_sha256: str
+    signer_id: str
+    nonce: int
+    client_order_id: str
+    intent_sha256: str
+    account_key: str
+    session_id: str
+    outdir: str
+    expires_at: str
+    reserved_at: str
+    state: SigningState = "reserved"
+    artifact_sha256: str | None = None
+    folder: str | None = None
+
+
+class SigningRefusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing may be signed now; nothing was reserved."""
+
+    code: Literal["interlock_held", "halted", "signed_action_live"]
+    measured: str
+    limit: str
+
+
+class Certification(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest certification of a venue's assumptions in one environment."""
+
+    venue: str
+    environment: str
+    record_sha256: str
+    folder: str
+    passed: bool
+    certified_at: str
 
 
 class LiveIntent(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,12 +155,47 @@ class Halt(msgspec.Struct, frozen=True, kw_only=True):
     halted_at: str
 
 
+class Signings(Protocol):
+    """The book of orders that were signed before they are sent. Every method is one durable transaction."""
+
+    def reserve(self, signing: Signing, *, live_after: str, oldest_nonce: int) -> Signing | SigningRefusal:
+        """Reserve nonce, client order id and expiry of an order before it is signed; return it with its nonce.
+
+        ``signing.nonce`` is the smallest nonce to use. Where the newest order of the same intent and signer was never
+        sent and is dead (it expired before ``live_after``, on the venue's clock, or was never signed), its nonce and
+        client order id must be used again, so that the venue can admit at most one of the two: ``signing`` then bears
+        that client order id, and the nonce returned is that one. A nonce below ``oldest_nonce`` is past use.
+        """
+
+    def reusable(self, intent_sha256: str, signer_id: str, *, oldest_nonce: int) -> Signing | None:
+        """Return the newest order of an intent whose nonce was reserved and certainly not used by a send of ours."""
+
+    def find(self, plan_sha256: str) -> Signing | None:
+        """Return what was reserved for a plan, or None."""
+
+    def note_signed(self, plan_sha256: str, artifact_sha256: str) -> None:
+        """Keep the digest of the artifact that holds the signature."""
+
+    def end(self, plan_sha256: str, state: SigningState) -> None:
+        """Record how a reservation ended."""
+
+    def bind(self, plan_sha256: str, *, folder: str, instead_of: str | None) -> str:
+        """Bind a signed order to the session that it is sent from; return the folder that it is bound to.
+
+        The first binding stands, unless it is ``instead_of``: a folder that is gone.
+        """
+
+
 class Ledger(Protocol):
     """The book of claims. Every method is one durable transaction; none is held over a network wait."""
 
     @property
     def state_id(self) -> str:
         """Return the id that is stamped into every record."""
+
+    @property
+    def signings(self) -> Signings:
+        """Return the book of signed orders."""
 
     def claim_interlock(self, claim: Interlock) -> Interlock:
         """Claim an account; return the holder, who is the claimer exactly when the claim succeeded."""
@@ -142,6 +223,12 @@ class Ledger(Protocol):
 
     def import_send(self, sent: Sent, *, hold_interlock: bool) -> bool:
         """Re-import a send found in records; return False when the ledger knew it already."""
+
+    def put_certification(self, certification: Certification) -> None:
+        """Keep a certification in place of the older one of its venue and environment."""
+
+    def certifications(self) -> tuple[Certification, ...]:
+        """Return the newest certification of each venue and environment."""
 
     def next_nonce(self, signer_id: str, *, floor: int) -> int:
         """Return a nonce above every one handed out for this key, durably recorded."""

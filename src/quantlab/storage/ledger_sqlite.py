@@ -19,6 +19,7 @@ from quantlab.kernel.errors import Busy, StorageFault
 from quantlab.kernel.ids import Entropy
 from quantlab.storage.durable import make_private
 from quantlab.storage.ledger import (
+    Certification,
     Halt,
     Head,
     IntentState,
@@ -29,6 +30,7 @@ from quantlab.storage.ledger import (
     Spend,
     SpendRefusal,
 )
+from quantlab.storage.ledger_signing import SqliteSignings, certification_of
 from quantlab.storage.ledger_tables import (
     SCHEMA,
     SCHEMA_VERSION,
@@ -77,6 +79,11 @@ class SqliteLedger:
         """See the port."""
         return self._state_id
 
+    @property
+    def signings(self) -> SqliteSignings:
+        """See the port."""
+        return SqliteSignings(self._transaction)
+
     def close(self) -> None:
         """See the port."""
         self._connection.close()
@@ -109,7 +116,9 @@ class SqliteLedger:
             refusal = spend_refusal(cursor, spend)
             if refusal is not None:
                 return refusal
-            nonce = advance_nonce(cursor, spend.signer_id, floor=spend.nonce_floor)
+            nonce = spend.reserved_nonce
+            if nonce is None:
+                nonce = advance_nonce(cursor, spend.signer_id, floor=spend.nonce_floor)
             cursor.execute(
                 f"INSERT INTO sent ({SENT_COLUMNS}, day) "  # noqa: S608 - a constant of this module
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'in_flight', NULL, ?, ?)",
@@ -128,6 +137,7 @@ class SqliteLedger:
                 ),
             )
             cursor.execute("UPDATE intent SET state = 'spent' WHERE session_id = ?", (spend.session_id,))
+            cursor.execute("UPDATE signing SET state = 'sent' WHERE plan_sha256 = ?", (spend.plan_sha256,))
             return nonce
 
     def sent(self, plan_sha256: str) -> Sent | None:
@@ -198,6 +208,19 @@ class SqliteLedger:
                     ),
                 )
             return True
+
+    def put_certification(self, certification: Certification) -> None:
+        """See the port."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "INSERT OR REPLACE INTO certification VALUES (?, ?, ?, ?, ?, ?)",
+                msgspec.structs.astuple(certification),
+            )
+
+    def certifications(self) -> tuple[Certification, ...]:
+        """See the port."""
+        rows = self._rows("SELECT * FROM certification ORDER BY venue, environment")
+        return tuple(certification_of(row) for row in rows)
 
     def next_nonce(self, signer_id: str, *, floor: int) -> int:
         """See the port."""

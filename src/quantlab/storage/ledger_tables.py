@@ -21,6 +21,14 @@ CREATE TABLE IF NOT EXISTS sent (
   session_id TEXT NOT NULL, folder TEXT NOT NULL, account_key TEXT NOT NULL, signer_id TEXT NOT NULL,
   nonce TEXT NOT NULL, notional_quote TEXT NOT NULL, state TEXT NOT NULL, resolution TEXT,
   spent_at TEXT NOT NULL, day TEXT NOT NULL, UNIQUE (signer_id, nonce));
+CREATE TABLE IF NOT EXISTS signing (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  plan_sha256 TEXT NOT NULL UNIQUE, signer_id TEXT NOT NULL, nonce TEXT NOT NULL, client_order_id TEXT NOT NULL,
+  intent_sha256 TEXT NOT NULL, account_key TEXT NOT NULL, session_id TEXT NOT NULL, outdir TEXT NOT NULL,
+  expires_at TEXT NOT NULL, reserved_at TEXT NOT NULL, state TEXT NOT NULL, artifact_sha256 TEXT, folder TEXT);
+CREATE TABLE IF NOT EXISTS certification (
+  venue TEXT NOT NULL, environment TEXT NOT NULL, record_sha256 TEXT NOT NULL, folder TEXT NOT NULL,
+  passed INTEGER NOT NULL, certified_at TEXT NOT NULL, PRIMARY KEY (venue, environment)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS key_use (
   signer_id TEXT PRIMARY KEY, last_nonce TEXT NOT NULL, points_milli INTEGER NOT NULL, points_at_ns TEXT NOT NULL
   ) WITHOUT ROWID;
@@ -62,6 +70,14 @@ def spend_refusal(cursor: sqlite3.Cursor, spend: Spend) -> SpendRefusal | None:
         spend.session_id,
     ):
         return SpendRefusal(code="interlock_not_held", measured="another session", limit="this session")
+    if spend.reserved_nonce is not None:
+        row = cursor.execute(
+            "SELECT state FROM signing WHERE plan_sha256 = ? AND signer_id = ? AND nonce = ?",
+            (spend.plan_sha256, spend.signer_id, str(spend.reserved_nonce)),
+        ).fetchone()
+        if row is None or row[0] != "signed":
+            measured = "no such reservation" if row is None else str(row[0])
+            return SpendRefusal(code="signing_not_live", measured=measured, limit="signed")
     if exists("SELECT 1 FROM halt"):
         return SpendRefusal(code="halted", measured="halt set", limit="no halt")
     count, notional = daily_of(cursor, spend.account_key, spend.day)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -15,20 +15,26 @@ from quantlab.storage.ledger import Ledger
 _POLL_MS: Final = 10
 TURN_WAIT_MS: Final = 60_000
 POINTS_WAIT_MS: Final = 90_000
+_WORTH_TELLING_MS: Final = 1_000
 
 
 class LedgerKeyTurn:
     """A held turn; see :class:`quantlab.venues.port.KeyTurn`."""
 
-    def __init__(self, *, ledger: Ledger, clock: Clock, signer_id: str) -> None:
-        """Keep the ports; the caller holds the key's lock."""
+    def __init__(
+        self, *, ledger: Ledger, clock: Clock, signer_id: str, nonce_unit_ns: int, say: Callable[[str], None]
+    ) -> None:
+        """Keep the ports; the caller holds the key's lock. ``say`` tells the operator of a wait."""
+        self._say = say
+        self._nonce_unit_ns = nonce_unit_ns
         self._ledger = ledger
         self._clock = clock
         self._signer_id = signer_id
 
     def next_nonce(self) -> int:
-        """Return max(last + 1, now in nanoseconds), recorded before it is used."""
-        return self._ledger.next_nonce(self._signer_id, floor=to_ns(self._clock.now()))
+        """Return max(last + 1, now in the venue's unit), recorded before it is used."""
+        floor = to_ns(self._clock.now()) // self._nonce_unit_ns
+        return self._ledger.next_nonce(self._signer_id, floor=floor)
 
     def spend_points(self, points: int, *, capacity: int, decay_per_kilosecond: int) -> None:
         """Count rate points, waiting until they fit.
@@ -55,6 +61,8 @@ class LedgerKeyTurn:
                     measured=f"{wait_ms} ms to wait",
                     limit=f"{capacity} points",
                 )
+            if waited_ms == 0 and wait_ms >= _WORTH_TELLING_MS:
+                self._say(f"waiting about {-(-wait_ms // 1000)} s: the venue's rate budget is used up")
             step_ms = min(wait_ms + 1, 1_000)
             self._clock.sleep_ms(step_ms)
             waited_ms += step_ms
@@ -63,8 +71,19 @@ class LedgerKeyTurn:
 class LedgerKeyTurns:
     """Turns by a lock file a key in the state folder; see :class:`quantlab.venues.port.KeyTurns`."""
 
-    def __init__(self, *, disk: Disk, clock: Clock, ledger: Ledger, folder: Path) -> None:
-        """Keep the ports; ``folder`` is made when the first turn is taken."""
+    def __init__(
+        self,
+        *,
+        disk: Disk,
+        clock: Clock,
+        ledger: Ledger,
+        folder: Path,
+        nonce_unit_ns: int = 1,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Keep the ports; ``folder`` is made when the first turn is taken. Nonces count our clock in the unit given."""
+        self._say = say
+        self._nonce_unit_ns = nonce_unit_ns
         self._disk = disk
         self._clock = clock
         self._ledger = ledger
@@ -80,7 +99,13 @@ class LedgerKeyTurns:
         make_folders(self._disk, self._folder)
         lock = self._take(self._folder / f"key-{signer_id[:32]}.lock")
         try:
-            yield LedgerKeyTurn(ledger=self._ledger, clock=self._clock, signer_id=signer_id)
+            yield LedgerKeyTurn(
+                ledger=self._ledger,
+                clock=self._clock,
+                signer_id=signer_id,
+                nonce_unit_ns=self._nonce_unit_ns,
+                say=self._say,
+            )
         finally:
             lock.release()
 

@@ -20,7 +20,8 @@ from quantlab.evidence.envelope import (
     record_bytes,
     record_file_name,
 )
-from quantlab.evidence.records import BODY_TYPES, Body
+from quantlab.evidence.preparatory import Body
+from quantlab.evidence.records import BODY_TYPES
 from quantlab.kernel import canonical
 from quantlab.kernel.clock import Clock, rfc3339
 from quantlab.kernel.errors import Busy, Denied, StorageFault
@@ -231,6 +232,17 @@ class SessionStore:
                     yield writer
                     return
         raise Busy(f"{folder} exists already.", code="session_exists", measured=str(folder))
+
+    @contextlib.contextmanager
+    def begin(self, root: Path, session_id: str, *, environment: str, wait_ms: int) -> Iterator[SessionWriter]:
+        """Open the session of an id under a bound root, making its folder when there is none; see :meth:`write`.
+
+        Its records may be none: a command can end before its first one.
+        """
+        self.bind_root(root, environment=environment)
+        make_folders(self.disk, root / session_id / RECORDS_FOLDER)
+        with self.write(root / session_id, environment=environment, wait_ms=wait_ms) as writer:
+            yield writer
 
     @contextlib.contextmanager
     def create_outdir(self, outdir: Path, *, session_id: str, environment: str) -> Iterator[SessionWriter]:

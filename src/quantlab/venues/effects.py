@@ -6,7 +6,7 @@ Nothing here retries. A send needs the receipt of a durable attempt record of ex
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 from quantlab.model.execution import (
     AttemptReceipt,
@@ -17,12 +17,6 @@ from quantlab.model.execution import (
     SubmitAnswer,
 )
 from quantlab.model.order import Plan
-
-NOT_ADMITTED: Final = "not_admitted_"
-"""How the ``rule`` of an answer begins when the venue refused a signed action before it admitted it.
-
-Nothing was done, but the signed bytes could still run until they expire, so the outcome of a submit is ``unknown``.
-"""
 
 
 class OrderEffects(Protocol):
@@ -49,6 +43,9 @@ class SignedEffects(OrderEffects, Protocol):
 
     def sign_noop(self, plan: Plan, *, nonce: int) -> SignedAction:
         """Return an action without effect on the plan's nonce, signed: it burns the nonce. Sends nothing."""
+
+    def sign_order_and_burn(self, plan: Plan, *, nonce: int, expires_at: datetime) -> tuple[SignedAction, SignedAction]:
+        """Return the order and the noop that burns its nonce, both signed; the key is read once."""
 
     def signed_refusals(self, signed: SignedAction, plan: Plan) -> tuple[str, ...]:
         """Return how signed bytes differ from what they claim and from the plan, one sentence each. Pure."""

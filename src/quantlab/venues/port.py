@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from quantlab.kernel.errors import Unreadable
 from quantlab.model.execution import AccountFacts, DryCheck, FillReport, OrderReport
-from quantlab.model.instrument import Balance, Instrument, Quote, SystemStatus, VenueTime
+from quantlab.model.instrument import Balance, Depth, Instrument, Quote, SystemStatus, VenueTime
 from quantlab.model.order import OrderIntent, Plan
 
 ReadFailure = Literal[
@@ -73,6 +73,10 @@ class VenueReads(Protocol):
     def signer_id(self) -> str:
         """Return the fingerprint of the key in use, safe to record; raises ``Denied`` when no key is given."""
 
+    @property
+    def account_is_public(self) -> bool:
+        """Return whether what an account holds can be read without a key."""
+
     def parse_symbol(self, text: str) -> str:
         """Return our spelling (``ETH-USD``) of a symbol as operators write it. Pure; raises ``UsageFault``."""
 
@@ -88,8 +92,17 @@ class VenueReads(Protocol):
     def read_quote(self, instrument: Instrument) -> Quote:
         """Read the best bid and ask of the market's book."""
 
+    def read_depth(self, instrument: Instrument) -> Depth:
+        """Read the levels of the market's book, as many as the venue shows at once; an empty side has none."""
+
     def read_account(self) -> AccountFacts:
         """Read whose key this is and what it may do."""
+
+    def read_account_details(self) -> tuple[tuple[str, str], ...]:
+        """Return what else the venue says of account and key, as (label, text) for a person and the record.
+
+        What :meth:`read_account` read already is not asked for again. No check decides by these texts.
+        """
 
     def read_balances(self) -> tuple[Balance, ...]:
         """Read the account's funds."""
@@ -109,6 +122,18 @@ class VenueReads(Protocol):
     def read_account_fills(self, *, since: datetime) -> tuple[FillReport, ...]:
         """Read every fill of the account after ``since``, all pages."""
 
+    def fence_holds(self, signer_id: str | None) -> bool:
+        """Return whether a delayed copy of a request of this signer is kept out once its deadline has passed. Pure.
+
+        By an expiry in the request itself, or because the reads of a search carry higher nonces of the same key.
+        """
+
+    def assets_moved_by(self, plan: Plan) -> tuple[str, ...]:
+        """Return the assets whose holdings an execution of the plan changes and hardly anything else does. Pure."""
+
+    def account_refusals(self) -> tuple[str, ...]:
+        """Return why no order can ever be carried by the account given, one sentence each. Pure; asks nobody."""
+
     def freeze_order_text(self, plan: Plan) -> str:
         """Return the exact request text of the plan's order without nonce and deadline. Pure."""
 
@@ -123,6 +148,13 @@ class VenueReads(Protocol):
 
     def check_stream(self) -> str:
         """Connect to the public stream, ping it, and return what it answered. Needs no key."""
+
+    def over_stream(self) -> AbstractContextManager[VenueReads] | None:
+        """Return reads of the same account that ask over one stream connection; None where a venue has no such thing.
+
+        The context closes the connection. Failures, rate weights and the tape are those of the other reads. Once the
+        connection is lost it is not opened again: each further read fails as ``not_reached``.
+        """
 
     def open_stream(self) -> ExecutionStream:
         """Open the private stream of order executions."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 from quantlab.kernel.clock import Clock, rfc3339
 from quantlab.kernel.errors import QuantLabFault
-from quantlab.model.execution import AttemptReceipt, WireExchange
+from quantlab.model.execution import AttemptReceipt, Reached, WireExchange
 from quantlab.venues.exchange import HttpAnswer, HttpRequest, HttpRun, Limits
 from quantlab.venues.redaction import Redactor
 from quantlab.venues.sockets import Connector, endpoint_of
@@ -92,6 +93,56 @@ class Transport:
             exchange = self._record(run, rfc3339(started_at), duration_us)
             self.tape.add(exchange)
         return HttpAnswer(exchange=exchange, body=run.body)
+
+    def keep_message(
+        self,
+        *,
+        purpose: str,
+        url: str,
+        sent: str,
+        received: str | None,
+        reached: Reached,
+        fault: str | None,
+        started_at: datetime,
+        started_ns: int,
+    ) -> WireExchange:
+        """Keep one question over a stream and what answered it, as evidence beside the exchanges over HTTP.
+
+        Args:
+            purpose: What it was for, as of a request.
+            url: The stream.
+            sent: The text of our message, also where it never left.
+            received: The text of the message that answered it.
+            reached: How far it got.
+            fault: What went wrong.
+            started_at: When it began, by the clock's wall time.
+            started_ns: The same on the clock's monotonic time.
+
+        Side effects: appends the exchange, redacted, to the tape. Its method is ``WS``; it has no headers and no
+        status.
+        """
+        text, _, sent_sha256 = _kept(sent.encode("utf-8"), self._redactor)
+        answer, _, answer_sha256 = _kept((received or "").encode("utf-8"), self._redactor)
+        exchange = WireExchange(
+            purpose=purpose,
+            method="WS",
+            url=self._redactor.redact(url),
+            request_headers=(),
+            request_body=text,
+            request_body_sha256=sent_sha256,
+            reached=reached,
+            status=None,
+            response_headers=(),
+            response_body=None if received is None else answer,
+            response_body_base64=None,
+            response_body_sha256=None if received is None else answer_sha256,
+            fault=None if fault is None else self._redactor.redact(fault),
+            started_at=rfc3339(started_at),
+            ended_at=rfc3339(self._clock.now()),
+            duration_us=(self._clock.monotonic_ns() - started_ns) // 1000,
+        )
+        self.tape.add(exchange)
+        return exchange
 
     def _guard(self, request: HttpRequest, receipt: AttemptReceipt | None) -> None:
         if not self._needs_attempt(urlsplit(request.url).path, request.body):

@@ -137,11 +137,12 @@ def _ended_alerts(seen: Seen, standing: Standing, looks: list[Record[Any]], *, n
         return
     if now - parse_rfc3339(order.read_at) > OLD_NEWS or _fills_read(seen, order.read_at):
         return
+    text = f"The order is {order.state}; {order.filled_base} of {order.size_base} traded. Read its fills."
     if order.state in {"canceled", "expired"}:
-        text = f"The order is {order.state}; {order.filled_base} of {order.size_base} traded. Read its fills."
         yield _of(seen, order.state, "notice", order.read_at, text, verb="fills")
-        if Decimal(0) < Decimal(order.filled_base) < Decimal(order.size_base):
-            yield _of(seen, "partial_fill", "warning", order.read_at, text, verb="fills")
+    # A venue may call an order filled of which it dropped the rest.
+    if Decimal(0) < Decimal(order.filled_base) < Decimal(order.size_base):
+        yield _of(seen, "partial_fill", "warning", order.read_at, text, verb="fills")
 
 
 def _incident_alert(seen: Seen, incident: Record[Incident]) -> Alert:

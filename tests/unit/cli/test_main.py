@@ -193,6 +193,65 @@ def test_a_defect_while_money_could_move(machine, rung):
     assert "quantlab kraken reconcile 'a b'" in machine.err
 
 
+@pytest.mark.parametrize(
+    ("words", "rung", "line"),
+    [
+        (("submit", "d/a.json", "--root", "my root"), "submit_signed", "quantlab hyperliquid list 'my root'"),
+        (("burn", "a b"), "burn", "quantlab hyperliquid reconcile 'a b'"),
+        (("cancel", "a b"), "cancel", "quantlab hyperliquid reconcile 'a b'"),
+    ],
+)
+def test_a_defect_while_a_signed_action_could_move_money(machine, words, rung, line):
+    """Where the session has no name yet, the way to it is named: never a line that sends."""
+    machine.rung(rung, ValueError())
+    assert 70 == machine("hyperliquid", *words)
+    assert "treat the outcome as unknown" in machine.err
+    assert line in machine.err
+
+
+@pytest.mark.parametrize(
+    ("words", "rung", "code", "line"),
+    [
+        (
+            ("hyperliquid", "submit", "my d/a.json", "--root", "r"),
+            "submit_signed",
+            "reviewer_required",
+            "quantlab hyperliquid submit 'my d/a.json' --reviewer '<reviewer>' --confirm --note '<note>' --root r",
+        ),
+        (
+            ("--hyperliquid-submit-session", "d/a.json", "--hyperliquid-submit-reviewer", "marce"),
+            "submit_signed",
+            "confirm_required",
+            (
+                "quantlab --hyperliquid-submit-session d/a.json --hyperliquid-submit-reviewer marce"
+                " --hyperliquid-submit-confirm --hyperliquid-submit-note '<note>'"
+            ),
+        ),
+        (
+            ("certify", "hyperliquid", "--symbol", "BTC"),
+            "certify",
+            "confirm_required",
+            (
+                "quantlab certify hyperliquid outputs/broker_preflight/hyperliquid_certification"
+                " --reviewer '<reviewer>' --confirm --symbol BTC"
+            ),
+        ),
+    ],
+)
+def test_a_line_that_lacks_what_a_person_says(machine, words, rung, code, line):
+    """The next command is the same line with a place for the name, the confirmation and the reason."""
+    machine.rung(rung, Denied("No.", code=code))
+    assert 1 == machine(*words)
+    assert machine.err.endswith(f"\n  {line}\n")
+
+
+def test_another_refusal_is_not_answered_with_the_same_line(machine):
+    """A line that was complete and was refused is not suggested again."""
+    machine.rung("submit_signed", Denied("No.", code="signature_expired"))
+    assert 1 == machine("hyperliquid", "submit", "d/a.json")
+    assert "Next:" not in machine.err
+
+
 def test_a_result_that_cannot_be_rendered(machine):
     """A result of no known outcome, or with data of no JSON form, is a defect, not a traceback."""
     machine.rung("status", Result(outcome="odd", headline="x"))

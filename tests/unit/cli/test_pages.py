@@ -32,7 +32,15 @@ def test_the_help_of_a_command(command, width):
     assert command.name in " ".join(text.split())
     for parameter in command.options:
         assert f"--{parameter.flag}" in text
-        assert parameter.runbook is None or parameter.runbook in text
+        assert (command.runbook is not None) == (str(parameter.runbook) in text)
+
+
+def test_the_help_of_a_corridor():
+    """A corridor's help lists all that serves it, also what stands in another group."""
+    text = help_text(None, ["hyperliquid"], width=80)
+    assert "certify hyperliquid" in text
+    assert "hyperliquid burn" in text
+    assert "kraken" not in text
 
 
 def test_the_help_of_a_group():
@@ -95,6 +103,10 @@ try quantlab kraken resolve X --decision n
 try quantlab completion z
 try quantlab kraken approve X --note ""
 try quantlab kraken show ./so
+try quantlab certify h
+try quantlab hyperliquid b
+try quantlab hyperliquid sign d --key
+try quantlab --hyperliquid-submit-sessions-burn X --hyperliquid-b
 """
 
 
@@ -121,4 +133,8 @@ def test_bash_completes(tmp_path):
         "zsh",
         "",
         "./some",
+        "hyperliquid",
+        "burn",
+        "--keystore --keyring",
+        "--hyperliquid-burn-reviewer --hyperliquid-burn-confirm --hyperliquid-burn-note",
     ]

@@ -49,6 +49,55 @@ def test_validate_with_everything():
     }
 
 
+SIGN = ["hyperliquid", "sign", "--symbol", "ETH", "--side", "buy", "--quantity", "1", "--notional", "2000"]
+
+
+def test_sign_with_everything():
+    """All that sign takes arrives typed; a nonce is a whole number of milliseconds of today's size."""
+    more = (
+        "--account-id 0xa --signer 0xb --private-key-env NAME --keystore k.json --keyring s/u --expires-after 60"
+        " --nonce 1795432437018 --order-type limit --limit-price 1999.5 --time-in-force gtc --post-only --reduce-only"
+    )
+    assert values(*SIGN, *more.split(), "d") == {
+        "outdir": Path("d"),
+        "symbol": "ETH",
+        "side": "buy",
+        "quantity": Decimal(1),
+        "notional": Decimal(2000),
+        "account": "0xa",
+        "signer": "0xb",
+        "private_key_env": "NAME",
+        "keystore": "k.json",
+        "keyring": "s/u",
+        "expires_after_seconds": 60,
+        "nonce": 1795432437018,
+        "order_type": "limit",
+        "limit_price": Decimal("1999.5"),
+        "time_in_force": "gtc",
+        "post_only": True,
+        "reduce_only": True,
+        "source_paper_session": None,
+        "promotion_rationale": None,
+    }
+
+
+def test_sign_with_the_least():
+    """What was not said stays unsaid: the rung asks settings and policy, and nothing is traded by a default."""
+    found = values(*SIGN)
+    unset = {name for name, value in found.items() if value is None}
+    assert {"account", "signer", "nonce", "expires_after_seconds", "order_type", "limit_price", "keystore"} <= unset
+    assert (False, False) == (found["post_only"], found["reduce_only"])
+    assert Path("outputs/broker_preflight/hyperliquid_signed_action") == found["outdir"]
+
+
+@pytest.mark.parametrize("spelled", [("hyperliquid", "revoke"), ("hyperliquid", "burn")])
+def test_burn_and_revoke_are_one_rung(spelled):
+    """Revoke is a burn of what was not sent: it needs no confirmation of its own, a burn does."""
+    found = values(*spelled, "X", "--reviewer", "m")
+    assert (spelled[1] == "revoke",) * 2 == (found["revoke"], found["confirm"])
+    assert Path("outputs/hyperliquid_submits") == found["root"]
+
+
 def test_validate_with_the_least():
     """Nothing that could trade something not asked for is taken from a default."""
     line = "kraken validate --symbol ETH-USD --side buy --quantity 1 --notional 1 --account-id a"
@@ -69,6 +118,18 @@ def test_a_missing_option_is_named_as_the_operator_would(option):
     assert message == f"--{option} is missing: kraken validate needs it."
     _, message = refusal("kraken", "validate", *words, spelling=FLAGS)
     assert message == f"--broker-{option} is missing: --kraken-order-validate-session needs it."
+
+
+@pytest.mark.parametrize(("text", "taken"), [("9999999999999", True), ("10000000000000", False), ("-1", False)])
+def test_a_nonce_is_bounded(text, taken):
+    """A nonce of more digits than the venue's clock has is a slip of the pen, in both spellings."""
+    for words, spelling in (([*SIGN, f"--nonce={text}"], GROUPED), ([*SIGN, f"--nonce={text}"], FLAGS)):
+        if taken:
+            assert int(text) == values(*words, spelling=spelling)["nonce"]
+        else:
+            code, message = refusal(*words, spelling=spelling)
+            assert "value_not_in_bounds" == code
+            assert message.startswith("--execution-nonce" if spelling.flags else "--nonce")
 
 
 def test_positionals():
@@ -140,6 +201,15 @@ def test_options_of_every_command_are_taken_out():
         ("kraken gate X --confirm --confirm", "option_repeated", "--confirm stands there twice."),
         ("kraken gate X --confirm=yes", "usage", "kraken gate: argument --confirm: ignored"),
         ("kraken account-readiness --quantity -1", "value_not_positive", "--quantity '-1' is neg"),
+        ("hyperliquid sign --nonce 10000000000000", "option_missing", "--symbol is missing"),
+        ("hyperliquid supervise X --polls 10001", "value_not_in_bounds", "--polls '10001' is out of bounds."),
+        ("hyperliquid supervise X --seconds 5", "option_unknown", "hyperliquid supervise has no option '--seconds'."),
+        ("hyperliquid resolve X --decision maybe", "value_not_a_choice", "--decision 'maybe'"),
+        (
+            "certify hyperliquid --execution-account-id 0xa",
+            "option_unknown",
+            "--execution-account-id is the runbook's flag: here it is --account-id.",
+        ),
         ("kraken reconcile X --wait 1h", "value_not_in_bounds", "--wait '1h' is out of bounds."),
     ],
 )

@@ -2,6 +2,9 @@
 
 import contextlib
 import shlex
+from decimal import Decimal
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -70,58 +73,101 @@ SEED = [
 ]
 SEED_OF_HYPERLIQUID = [
     (
-        "--hyperliquid-preflight-outdir outputs/broker_preflight/hyperliquid_demo --broker-symbol ETH"
-        " --execution-transport-preference websocket"
+        (
+            "--hyperliquid-preflight-outdir outputs/broker_preflight/hyperliquid_demo --broker-symbol ETH"
+            " --execution-transport-preference websocket"
+        ),
+        "hyperliquid preflight --symbol=ETH --transport=websocket -- outputs/broker_preflight/hyperliquid_demo",
     ),
     (
-        "--hyperliquid-account-readiness-outdir outputs/broker_preflight/hyperliquid_account_demo"
-        f" --execution-account-id {NO_ACCOUNT}"
+        (
+            "--hyperliquid-account-readiness-outdir outputs/broker_preflight/hyperliquid_account_demo"
+            f" --execution-account-id {NO_ACCOUNT}"
+        ),
+        (
+            f"hyperliquid account-readiness --account-id={NO_ACCOUNT}"
+            " -- outputs/broker_preflight/hyperliquid_account_demo"
+        ),
     ),
     (
-        f"--hyperliquid-signed-action-outdir {SIGNED} --broker-symbol ETH --broker-side buy"
-        f" --broker-quantity 0.25 --broker-notional 500 --execution-account-id {NO_ACCOUNT}"
-        " --execution-signer-id 0xSIGNER_ADDRESS --hyperliquid-private-key-env HYPERLIQUID_PRIVATE_KEY"
+        (
+            f"--hyperliquid-signed-action-outdir {SIGNED} --broker-symbol ETH --broker-side buy"
+            f" --broker-quantity 0.25 --broker-notional 500 --execution-account-id {NO_ACCOUNT}"
+            " --execution-signer-id 0xSIGNER_ADDRESS --hyperliquid-private-key-env HYPERLIQUID_PRIVATE_KEY"
+        ),
+        (
+            f"hyperliquid sign --symbol=ETH --side=buy --quantity=0.25 --notional=500 --account-id={NO_ACCOUNT}"
+            f" --signer=0xSIGNER_ADDRESS --private-key-env=HYPERLIQUID_PRIVATE_KEY -- {SIGNED}"
+        ),
     ),
     (
-        f"--hyperliquid-submit-session {SIGNED}/hyperliquid_signed_action.json"
-        " --hyperliquid-submit-reviewer marce --hyperliquid-submit-confirm"
-        f" --hyperliquid-submit-sessions-root {SUBMITS}"
+        (
+            f"--hyperliquid-submit-session {SIGNED}/hyperliquid_signed_action.json"
+            " --hyperliquid-submit-reviewer marce --hyperliquid-submit-confirm"
+            f" --hyperliquid-submit-sessions-root {SUBMITS}"
+        ),
+        (f"hyperliquid submit --reviewer=marce --confirm --root={SUBMITS} -- {SIGNED}/hyperliquid_signed_action.json"),
     ),
-    f"--hyperliquid-submit-sessions-status '{SUBMITS}/<session_id>'",
-    f"--hyperliquid-submit-sessions-reconcile '{SUBMITS}/<session_id>'",
-    f"--hyperliquid-submit-sessions-fills '{SUBMITS}/<session_id>'",
-    f"--hyperliquid-submit-sessions-supervise '{SUBMITS}/<session_id>'",
-    f"--hyperliquid-submit-sessions-health {SUBMITS}",
-    f"--hyperliquid-submit-sessions-alerts {SUBMITS}",
+    *(
+        (
+            f"--hyperliquid-submit-sessions-{verb} '{SUBMITS}/<session_id>'",
+            f"hyperliquid {verb} -- '{SUBMITS}/<session_id>'",
+        )
+        for verb in ("status", "reconcile", "fills", "supervise")
+    ),
+    (f"--hyperliquid-submit-sessions-health {SUBMITS}", f"hyperliquid health -- {SUBMITS}"),
+    (f"--hyperliquid-submit-sessions-alerts {SUBMITS}", f"hyperliquid alerts -- {SUBMITS}"),
     (
-        f"--hyperliquid-submit-sessions-cancel '{SUBMITS}/<session_id>'"
-        " --hyperliquid-cancel-reviewer marce --hyperliquid-cancel-confirm"
+        (
+            f"--hyperliquid-submit-sessions-cancel '{SUBMITS}/<session_id>'"
+            " --hyperliquid-cancel-reviewer marce --hyperliquid-cancel-confirm"
+        ),
+        f"hyperliquid cancel --reviewer=marce --confirm -- '{SUBMITS}/<session_id>'",
     ),
 ]
+LINES = [*SEED, *SEED_OF_HYPERLIQUID]
 
 
-@pytest.mark.parametrize(("line", "grouped"), SEED, ids=[grouped for _, grouped in SEED])
+@pytest.mark.parametrize(("line", "grouped"), LINES, ids=[grouped for _, grouped in LINES])
 def test_seed_line(line, grouped):
-    """Every line of the seed's first corridor works word for word and parses to typed values."""
+    """Every line of the seed works word for word, in both spellings, and makes the request of its rung."""
     words = runbook.translate(shlex.split(line))
     assert shlex.split(grouped) == words
-    command = parse(words, FLAGS).command
-    assert command.name == " ".join(grouped.split()[:2])
-
-
-@pytest.mark.parametrize("line", SEED_OF_HYPERLIQUID)
-def test_seed_line_of_the_unbuilt_corridor(line):
-    """Every flag of the other corridor is known; its lines end with one clear sentence."""
-    words = runbook.translate(shlex.split(line))
-    with pytest.raises(UsageFault, match="corridor is not part of this version") as caught:
-        parse(words, FLAGS)
-    assert "corridor_not_built" == caught.value.code
+    invocation = parse(words, FLAGS)
+    assert invocation.command.name == " ".join(grouped.split()[:2])
+    by_hand = parse(shlex.split(grouped), Spelling(program="quantlab", flags=False))
+    assert invocation == by_hand
+    module = import_module(invocation.command.runner)
+    assert module.Request(**dict(invocation.values)) == module.Request(**dict(by_hand.values))
 
 
 def test_the_seed_has_24_lines():
     """Both lists together are the whole seed, each line once."""
-    lines = [line for line, _ in SEED] + SEED_OF_HYPERLIQUID
+    lines = [line for line, _ in LINES]
     assert 24 == len(lines) == len(set(lines))
+
+
+SIGN = "--hyperliquid-signed-action-outdir"
+
+
+def test_what_a_seed_line_asks_for():
+    """The seed's sign and submit lines arrive typed, with nothing that was not said."""
+    sign, submit = (
+        dict(parse(runbook.translate(shlex.split(line)), FLAGS).values)
+        for line in (SEED_OF_HYPERLIQUID[2][0], SEED_OF_HYPERLIQUID[3][0])
+    )
+    said = {
+        "outdir": Path(SIGNED), "symbol": "ETH", "side": "buy", "quantity": Decimal("0.25"), "notional": Decimal(500),
+        "account": NO_ACCOUNT, "signer": "0xSIGNER_ADDRESS", "private_key_env": "HYPERLIQUID_PRIVATE_KEY",
+    }  # fmt: skip
+    assert said == {name: value for name, value in sign.items() if value not in (None, False)}
+    assert submit == {
+        "artifact": Path(SIGNED) / "hyperliquid_signed_action.json",
+        "reviewer": "marce",
+        "confirm": True,
+        "note": None,
+        "root": Path(SUBMITS),
+    }
 
 
 def test_a_grouped_line_stays_as_it_is():
@@ -154,8 +200,16 @@ def test_a_negative_number_is_a_value(value):
 SHOW, APPROVE = "--broker-order-validations-show", "--broker-order-validations-approve"
 REFUSED = {
     "two verbs": ([SHOW, "X", APPROVE, "X"], "two_commands", "one at a time"),
+    "sign and submit": ([SIGN, "d", "--hyperliquid-submit-session", "d/a.json"], "two_commands", "one at a time"),
+    "burn and cancel": (
+        ["--hyperliquid-submit-sessions-burn", "X", "--hyperliquid-submit-sessions-cancel", "X"],
+        "two_commands",
+        "Nothing was done",
+    ),
+    "two corridors": (["--hyperliquid-submit-sessions-status", "X", SHOW, "X"], "two_commands", "one at a time"),
+    "a key option of another": ([SHOW, "X", "--hyperliquid-keystore", "k"], "option_not_of_command", "signed-action"),
     "a verb twice": ([SHOW, "X", SHOW, "Y"], "option_repeated", "twice"),
-    "no verb": (["--broker-post-only"], "command_missing", "belongs to --kraken-order-validate"),
+    "no verb": (["--broker-post-only"], "command_missing", "belongs to --kraken-order-validate-session or --hyperl"),
     "unknown": (["--broker-order-validations-shwo", "X"], "option_unknown", "Did you mean --broker"),
     "nothing near": (["--zzzzzzz"], "option_unknown", "no flag '--zzzzzzz'.$"),
     "abbreviated": ([SHOW, "X", "--broker-approval-rev", "m"], "option_unknown", "-reviewer[?]"),

@@ -1,16 +1,16 @@
 """One body of every record type with fixed values, a fixed clock and entropy, and records made of them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from quantlab.evidence.chain import Chain, read_chain
-from quantlab.evidence.envelope import Envelope, Producer, record_bytes, record_file_name
+from quantlab.evidence.envelope import record_bytes, record_file_name
+from quantlab.evidence.preparatory import AccountReadiness, Asked, Body, Input, Preflight, Readiness
 from quantlab.evidence.records import (
     BODY_TYPES,
-    AccountReadiness,
     Approval,
-    Asked,
-    Body,
     Bundle,
     CancelAttempt,
     CancelResponse,
@@ -19,9 +19,6 @@ from quantlab.evidence.records import (
     FillSummary,
     Gate,
     Incident,
-    Input,
-    Preflight,
-    Readiness,
     Reconciliation,
     Resolution,
     Revocation,
@@ -36,15 +33,19 @@ from quantlab.kernel import canonical
 from quantlab.model.execution import WireExchange
 from quantlab.model.order import Plan, Promotion, intent_digest, plan_digest
 from quantlab.model.reconciliation import SearchPass
-from quantlab.model.recorded import BalanceEvidence, Check, FillEvidence, OrderEvidence
-
-SESSION_ID = "20260102T030405Z-eth-usd-buy-0123456789ab"
-CLIENT_ORDER_ID = "0123456789abcdef0123456789abcdef"
-STATE_ID = "f" * 32
-BEGUN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
-AT = "2026-01-02T03:04:05.678901Z"
-LATER = "2026-01-03T03:04:05.678901Z"
-SHA = "ab" * 32
+from quantlab.model.recorded import BalanceEvidence, FillEvidence, OrderEvidence
+from tests.unit.evidence import signed
+from tests.unit.evidence.fixed import (
+    AT,
+    BEGUN,
+    CHECK,
+    CLIENT_ORDER_ID,
+    LATER,
+    SESSION_ID,
+    SHA,
+    STATE_ID,
+    envelope,
+)
 
 
 class FixedClock:
@@ -117,7 +118,6 @@ EXCHANGE = WireExchange(
     ended_at=AT,
     duration_us=1500,
 )
-CHECK = Check(code="halt", passed=True, measured="no halt", limit="no halt", message="No halt is set.")
 ORDER = OrderEvidence(
     venue_order_id="OABCDE-FGHIJ-KLMNOP",
     client_order_id=CLIENT_ORDER_ID,
@@ -185,20 +185,21 @@ def _account(**changes: Any) -> AccountReadiness:
     )
 
 
+_ASKED = Asked(
+    symbol="ETH-USD",
+    side="buy",
+    size_base="0.25",
+    notional_quote="500",
+    account_label="acct_demo",
+    order_type=None,
+    limit_price=None,
+    time_in_force=None,
+    post_only=False,
+)
 BODIES: dict[str, Body] = {
     "quantlab.validation/1": Validation(
         outcome="accepted",
-        asked=Asked(
-            symbol="ETH-USD",
-            side="buy",
-            size_base="0.25",
-            notional_quote="500",
-            account_label="acct_demo",
-            order_type=None,
-            limit_price=None,
-            time_in_force=None,
-            post_only=False,
-        ),
+        asked=_ASKED,
         plan=PLAN,
         plan_sha256=PLAN_SHA,
         intent_sha256=intent_digest(PLAN),
@@ -388,28 +389,50 @@ BODIES: dict[str, Body] = {
     ),
     "quantlab.auth_preflight/1": _account(readiness_allowed=False, reasons=("no funds",), account_identity=None),
     "quantlab.account_readiness/1": _account(),
+    "quantlab.signed_order/1": signed.SIGNED_ORDER,
+    "quantlab.adopted_action/1": signed.ADOPTED,
+    "quantlab.submit_denial/1": signed.SUBMIT_DENIAL,
+    "quantlab.burn_attempt/1": signed.BURN_ATTEMPT,
+    "quantlab.burn_response/1": signed.BURN_RESPONSE,
+    "quantlab.probe_attempt/1": signed.PROBE_ATTEMPT,
+    "quantlab.certification/1": signed.CERTIFICATION,
 }
+
+LATER_KEYS = {
+    "quantlab.account_readiness/1": ("details",),
+    "quantlab.auth_preflight/1": ("details",),
+    "quantlab.fill_summary/1": ("closed_pnl_quote", "requested_base", "fills.closed_pnl"),
+    "quantlab.preflight/1": ("details",),
+    "quantlab.reconciliation/1": ("certification_sha256",),
+    "quantlab.validation/1": ("asked.reduce_only",),
+}
+"""Keys that a released version gained later: they have a default, so a record without them is still read."""
+
+_DETAILS = (("Account role", "user"),)
+WITH_LATER_KEYS: dict[str, Body] = {
+    "quantlab.account_readiness/1": _account(details=_DETAILS),
+    "quantlab.auth_preflight/1": _account(details=_DETAILS),
+    "quantlab.fill_summary/1": replace(
+        BODIES["quantlab.fill_summary/1"],
+        fills=(replace(FILL, closed_pnl="-1.25"),),
+        closed_pnl_quote="-1.25",
+        requested_base="0.25",
+    ),
+    "quantlab.preflight/1": replace(BODIES["quantlab.preflight/1"], details=_DETAILS),
+    "quantlab.reconciliation/1": replace(
+        BODIES["quantlab.reconciliation/1"],
+        resolution="not_landed",
+        reasons=("nonce_was_unused", "searches_empty"),
+        certification_sha256=SHA,
+    ),
+    "quantlab.validation/1": replace(BODIES["quantlab.validation/1"], asked=replace(_ASKED, reduce_only=True)),
+}
+"""The same bodies with a value in each key that came later."""
 
 
 def name_of(schema: str) -> str:
     """Return a file name for a schema's records."""
     return schema.removeprefix("quantlab.").split("/")[0]
-
-
-def envelope(schema: str, **changes: Any) -> Envelope:
-    """Return the envelope of a first record, with changes."""
-    fields: dict[str, Any] = {
-        "schema": schema,
-        "session_id": SESSION_ID,
-        "sequence": 1,
-        "recorded_at": AT,
-        "environment": "rehearsal",
-        "actor": "marce",
-        "producer": Producer(version="0.1.0", commit=None),
-        "state_id": STATE_ID,
-        "previous_sha256": canonical.ZERO_SHA256,
-    }
-    return Envelope(**(fields | changes))
 
 
 def schema_of_body(body: Body) -> str:

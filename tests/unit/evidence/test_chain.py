@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from quantlab.evidence.chain import backward_clock, read_chain, shown, view_findings
+from quantlab.evidence.chain import backward_clock, parse_record, read_chain, shown, view_findings
 from quantlab.evidence.envelope import MAXIMUM_RECORD_BYTES, record_bytes, record_file_name
 from quantlab.evidence.records import Approval, Bundle, Incident, Validation
 from quantlab.kernel import canonical
@@ -262,3 +262,43 @@ def test_records_behind_a_break_are_still_read():
     assert [Approval, Incident] == [type(record.body) for record in chain.records]
     assert chain.newest(Bundle) is None
     assert "record_unreadable" in {one.code for one in chain.findings}
+
+
+def test_a_record_apart_from_its_chain():
+    """A copy of a record is read by its own number, whatever it is called and wherever it stood."""
+    files = files_of(VALIDATION, APPROVAL, BUNDLE)
+    for number, (name, raw) in enumerate(files, start=1):
+        record = parse_record(raw, name=name[5:].removesuffix(".json"))
+        assert (raw, name, number) == (record.raw, record.file_name, record.envelope.sequence)
+        assert canonical.sha256_hex(raw) == record.sha256
+    assert [VALIDATION, APPROVAL, BUNDLE] == [parse_record(raw, name="copy").body for _, raw in files]
+
+
+RAW = record_bytes(envelope("quantlab.approval/1"), APPROVAL)
+NUMBER = b'"sequence":1'
+NO_RECORDS = {
+    "nothing": b"",
+    "a list": b"[]",
+    "no json": b"not json",
+    "no text": b"\xff\xfe",
+    "no text within": b'{"sequence":1,"a":"\xff"}',
+    "nested without end": b"[" * 100_000,
+    "no number": b"{}",
+    "cut": RAW[:-1],
+    "a further line": RAW + b"\n",
+    "too large": RAW + b" " * MAXIMUM_RECORD_BYTES,
+    "number zero": RAW.replace(NUMBER, b'"sequence":0'),
+    "number below zero": RAW.replace(NUMBER, b'"sequence":-1'),
+    "number beyond the last": RAW.replace(NUMBER, b'"sequence":10000'),
+    "number as text": RAW.replace(NUMBER, b'"sequence":"1"'),
+    "a blank": RAW.replace(NUMBER, b'"sequence": 1'),
+    "unknown version": RAW.replace(b"approval/1", b"approval/2"),
+    "wrong type": RAW.replace(b'"reviewer":"marce"', b'"reviewer":7'),
+}
+
+
+@pytest.mark.parametrize("name", NO_RECORDS)
+def test_what_is_no_record_is_none(name):
+    """Bytes that are not exactly a record as it is written are none: no key moved, no blank, no other number."""
+    assert NO_RECORDS[name] != RAW
+    assert parse_record(NO_RECORDS[name], name="approval") is None

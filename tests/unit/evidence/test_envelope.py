@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from quantlab.evidence.envelope import ENVELOPE_KEYS, record_bytes, record_file_name
-from quantlab.evidence.records import BODY_TYPES, Body, Incident
+from quantlab.evidence.preparatory import Body
+from quantlab.evidence.records import BODY_TYPES, Incident
 from quantlab.kernel.canonical import NotCanonical
 from tests.unit.evidence.built import BODIES, envelope
 

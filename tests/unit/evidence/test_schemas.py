@@ -12,7 +12,16 @@ from quantlab.evidence.schemas import documents, schema_path
 from quantlab.storage.durable import OsDisk
 from quantlab.storage.ledger_sqlite import SqliteLedger
 from quantlab.storage.writer import SessionStore
-from tests.unit.evidence.built import BODIES, SESSION_ID, FixedClock, FixedEntropy, envelope, name_of
+from tests.unit.evidence.built import (
+    BODIES,
+    LATER_KEYS,
+    SESSION_ID,
+    WITH_LATER_KEYS,
+    FixedClock,
+    FixedEntropy,
+    envelope,
+    name_of,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -63,13 +72,40 @@ def test_what_the_real_writer_writes_validates(tmp_path):
 
 @pytest.mark.parametrize("schema", sorted(BODY_TYPES))
 def test_every_key_is_required(schema):
-    """A record that lacks any key of the envelope or of its body does not validate."""
+    """A record that lacks a key of the envelope or of its body does not validate, but for keys that came later."""
     record = json.loads(record_bytes(envelope(schema), BODIES[schema]))
     check = validator(schema)
     check.validate(record)
     assert ENVELOPE_KEYS < record.keys()
     for key in record:
-        assert not check.is_valid({name: value for name, value in record.items() if name != key}), key
+        is_later = key in LATER_KEYS.get(schema, ())
+        assert is_later == check.is_valid({name: value for name, value in record.items() if name != key}), key
+
+
+def test_a_later_key_inside_of_a_value_is_not_required():
+    """What was typed may lack the key that came later, and no other."""
+    record = json.loads(record_bytes(envelope("quantlab.validation/1"), BODIES["quantlab.validation/1"]))
+    asked = record["asked"]
+    for key in asked:
+        less = record | {"asked": {name: value for name, value in asked.items() if name != key}}
+        is_later = f"asked.{key}" in LATER_KEYS["quantlab.validation/1"]
+        assert is_later == validator("quantlab.validation/1").is_valid(less), key
+
+
+def test_a_later_key_inside_of_a_row_is_not_required():
+    """A fill may lack the key that came later, and no other."""
+    record = json.loads(record_bytes(envelope("quantlab.fill_summary/1"), BODIES["quantlab.fill_summary/1"]))
+    [fill] = record["fills"]
+    for key in fill:
+        less = record | {"fills": [{name: value for name, value in fill.items() if name != key}]}
+        is_later = f"fills.{key}" in LATER_KEYS["quantlab.fill_summary/1"]
+        assert is_later == validator("quantlab.fill_summary/1").is_valid(less), key
+
+
+@pytest.mark.parametrize("schema", sorted(WITH_LATER_KEYS))
+def test_a_later_key_with_a_value_validates(schema):
+    """The schema knows every key that came later."""
+    validator(schema).validate(json.loads(record_bytes(envelope(schema), WITH_LATER_KEYS[schema])))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """How a session stands follows from its records alone, and never claims more than they prove."""
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -7,7 +9,8 @@ from quantlab.evidence.chain import read_chain
 from quantlab.evidence.standing import derived_files, standing_of
 from quantlab.kernel import canonical
 from quantlab.model.lifecycle import VALIDATE_INCIDENT
-from tests.unit.evidence.built import BODIES, ORDER, PLAN, PLAN_SHA, SESSION_ID, chain_of
+from tests.unit.evidence import signed
+from tests.unit.evidence.built import AT, BODIES, LATER, ORDER, PLAN, PLAN_SHA, SESSION_ID, SHA, chain_of
 
 VALIDATION = BODIES["quantlab.validation/1"]
 APPROVAL = BODIES["quantlab.approval/1"]
@@ -168,3 +171,123 @@ def test_derived_files_of_nothing():
     assert ("empty", None, False) == tuple(
         files["session_status.json"][key] for key in ("state", "resolution", "unresolved")
     )
+
+
+# ------------------------------------------------------------------ an order that was signed first
+
+
+def of_plan(body, **changes):
+    """Return a body that follows the signed order's plan."""
+    return but(body, plan_sha256=signed.SIGNED_PLAN_SHA, **changes)
+
+
+ADOPTED = signed.ADOPTED
+CONFIRMED = of_plan(APPROVAL, validation_sha256=SHA, basis="confirmed_at_submit")
+DENIED = signed.SUBMIT_DENIAL
+SIGNED_ATTEMPT = of_plan(ATTEMPT, plan=signed.SIGNED_PLAN, gate_sha256=None)
+BURNING = signed.BURN_ATTEMPT
+UNKNOWN = of_plan(ACCEPTED, outcome="unknown", venue_order_id=None)
+NEVER_SENT = of_plan(ACCEPTED, outcome="never_sent", venue_order_id=None)
+LOOKED = of_plan(SEARCH, resolution="unknown", reasons=("two_clean_passes_needed",))
+GONE = of_plan(SEARCH, resolution="not_found")
+PROVEN = of_plan(SEARCH, resolution="not_landed", reasons=("nonce_was_unused", "searches_empty"))
+FOUND = of_plan(SEARCH, resolution="landed", order=ORDER)
+TAKEN = (ADOPTED, CONFIRMED, SIGNED_ATTEMPT)
+
+
+def burned(nonce_was):
+    """Return the answer to a burn."""
+    return but(signed.BURN_RESPONSE, nonce_was=nonce_was, outcome="accepted" if nonce_was == "unused" else "rejected")
+
+
+@pytest.mark.parametrize(
+    ("bodies", "state", "resolution"),
+    [
+        ((ADOPTED,), "signed", None),
+        ((ADOPTED, CONFIRMED), "approved", None),
+        ((ADOPTED, CONFIRMED, DENIED), "approved", None),
+        ((ADOPTED, CONFIRMED, DENIED, CONFIRMED), "approved", None),
+        ((ADOPTED, CONFIRMED, of_plan(REVOCATION)), "revoked", None),
+        ((ADOPTED, of_plan(REVOCATION)), "revoked", None),
+        # Burned without a send of ours: only a nonce that was unused is proof by itself.
+        ((ADOPTED, BURNING), "unresolved", "unknown"),
+        ((ADOPTED, BURNING, burned("nothing")), "unresolved", "unknown"),
+        ((ADOPTED, BURNING, burned("used")), "unresolved", "unknown"),
+        ((ADOPTED, BURNING, burned("closed")), "unresolved", "unknown"),
+        ((ADOPTED, BURNING, burned("unused")), "revoked", "not_landed"),
+        ((ADOPTED, CONFIRMED, DENIED, BURNING, burned("unused")), "revoked", "not_landed"),
+        ((ADOPTED, BURNING, burned("closed"), LOOKED), "unresolved", "unknown"),
+        ((ADOPTED, BURNING, burned("closed"), GONE), "not_found", "not_found"),
+        ((ADOPTED, BURNING, burned("closed"), PROVEN), "revoked", "not_landed"),
+        ((ADOPTED, BURNING, burned("unused"), FOUND), "filled", "landed"),
+        ((ADOPTED, BURNING, burned("used"), FOUND), "filled", "landed"),
+        ((ADOPTED, BURNING, burned("nothing"), of_plan(DECISION)), "decided_not_landed", "decided"),
+        # Sent and burned: the burn alone ends nothing, the searches after it do.
+        (TAKEN, "unresolved", "unknown"),
+        ((*TAKEN, UNKNOWN), "unresolved", "unknown"),
+        ((*TAKEN, UNKNOWN, BURNING), "unresolved", "unknown"),
+        *(
+            ((*TAKEN, UNKNOWN, BURNING, burned(was)), "unresolved", "unknown")
+            for was in ("unused", "used", "closed", "nothing")
+        ),
+        ((*TAKEN, UNKNOWN, BURNING, burned("unused"), LOOKED), "unresolved", "unknown"),
+        ((*TAKEN, UNKNOWN, BURNING, burned("unused"), PROVEN), "not_landed", "not_landed"),
+        ((*TAKEN, UNKNOWN, BURNING, burned("closed"), GONE), "not_found", "not_found"),
+        ((*TAKEN, UNKNOWN, BURNING, burned("unused"), PROVEN, LOOKED), "unresolved", "unknown"),
+        ((*TAKEN, UNKNOWN, BURNING, burned("unused"), FOUND), "filled", "landed"),
+        ((*TAKEN, UNKNOWN, BURNING, burned("unused"), PROVEN, FOUND), "filled", "landed"),
+        ((*TAKEN, UNKNOWN, FOUND, BURNING, burned("used")), "filled", "landed"),
+        ((*TAKEN, of_plan(ACCEPTED, outcome="accepted"), BURNING, burned("used")), "landed", "landed"),
+        ((*TAKEN, of_plan(ACCEPTED, outcome="rejected"), BURNING, burned("unused")), "rejected", "rejected"),
+        ((*TAKEN, NEVER_SENT), "never_sent", "never_sent"),
+        ((*TAKEN, UNKNOWN, GONE, of_plan(DECISION)), "decided_not_landed", "decided"),
+        # A claim that was never followed by an attempt.
+        ((ADOPTED, CONFIRMED, NEVER_SENT), "never_sent", "never_sent"),
+        ((ADOPTED, CONFIRMED, NEVER_SENT, BURNING, burned("unused")), "never_sent", "never_sent"),
+        ((ADOPTED, CONFIRMED, NEVER_SENT, BURNING, burned("used"), FOUND), "filled", "landed"),
+        ((ADOPTED, CONFIRMED, NEVER_SENT, FOUND), "filled", "landed"),
+    ],
+)
+def test_the_state_of_an_order_signed_first(bodies, state, resolution):
+    """Signed, submitted, burned: a burn proves alone only what was never sent, and an order that is seen has landed."""
+    chain = chain_of(*bodies)
+    assert () == chain.findings
+    standing = standing_of(chain)
+    assert (state, resolution) == (standing.state, standing.resolution)
+    assert (state in {"unresolved", "not_found"}) == standing.unresolved
+
+
+def test_a_signed_order_gives_plan_ticket_and_what_was_typed():
+    """What a validation gives in one corridor, the signed order gives in the other; neither gives nothing."""
+    standing = standing_of(chain_of(ADOPTED, CONFIRMED))
+    assert (signed.SIGNED_PLAN, signed.SIGNED_PLAN_SHA) == (standing.plan, standing.plan_sha256)
+    assert (signed.ASKED, signed.TICKET) == (standing.asked, standing.ticket)
+    assert (None, ADOPTED, CONFIRMED) == (standing.validation, standing.signed.body, standing.approval.body)
+    validated = standing_of(chain_of(VALIDATION))
+    assert (VALIDATION.asked, VALIDATION.ticket, None) == (validated.asked, validated.ticket, validated.signed)
+    empty = standing_of(chain_of(INCIDENT))
+    assert (None, (), None, None) == (empty.asked, empty.ticket, empty.signed, empty.plan)
+
+
+def test_whether_a_reconciliation_has_looked():
+    """A search counts, whatever it found; a status read does not."""
+    assert not standing_of(chain_of(*TAKEN, UNKNOWN, of_plan(STATUS, order=None))).searched
+    assert standing_of(chain_of(*TAKEN, UNKNOWN, LOOKED)).searched
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(("nothing", "used", "closed", "unused"))))
+def test_the_burn_that_tells_most_stands(order):
+    """In whatever order they came: a nonce found unused, else one that is closed, else the last answer."""
+    answers = [but(burned(was), venue_at=at) for was, at in zip(order, (AT, LATER, AT, LATER), strict=True)]
+    for left in range(1, 5):
+        chain = chain_of(*TAKEN, UNKNOWN, *itertools.chain(*((BURNING, one) for one in answers[:left])))
+        seen = order[:left]
+        expected = next((was for was in ("unused", "closed") if was in seen), seen[-1])
+        assert expected == standing_of(chain).burn.body.nonce_was
+    assert standing_of(chain_of(*TAKEN, UNKNOWN, BURNING)).burn is None
+
+
+def test_the_first_burn_that_proved_something_stands():
+    """A copy of the burn later finds the nonce used by itself; the time of the first proof is kept."""
+    first, second = but(burned("closed"), venue_at=AT), but(burned("closed"), venue_at=LATER)
+    assert AT == standing_of(chain_of(*TAKEN, BURNING, first, BURNING, second)).burn.body.venue_at

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import strategies as st
 
 from quantlab.kernel.clock import rfc3339
-from quantlab.model.reconciliation import judge, mismatches_of, proof_from
+from quantlab.model.reconciliation import ProofTerms, judge, mismatches_of
 from tests.unit.evidence.built import BEGUN, ORDER, PASS, PLAN
 
 DEADLINE = BEGUN + timedelta(seconds=10)
 SETTLE = 60
+TERMS = ProofTerms(deadline_at=DEADLINE, settle_seconds=SETTLE)
 PROOF = BEGUN + timedelta(seconds=75)
 
 
@@ -28,12 +29,12 @@ def search(seconds: int, **changes):
 
 def verdict(*passes, now: int = 100):
     """Return the judgement over passes."""
-    return judge(passes, deadline_at=DEADLINE, settle_seconds=SETTLE, now_at=PROOF + timedelta(seconds=now))
+    return judge(passes, TERMS, now_at=PROOF + timedelta(seconds=now))
 
 
 def test_proof_begins_after_deadline_margin_and_settle_time():
     """No pass counts before the deadline, five seconds of margin and the settle time are over."""
-    assert PROOF == proof_from(deadline_at=DEADLINE, settle_seconds=SETTLE)
+    assert PROOF == TERMS.counting_from
 
 
 def test_two_clean_distant_passes_are_not_found():
@@ -198,3 +199,170 @@ def test_a_market_order_has_no_price_to_compare():
     plan = msgspec.structs.replace(PLAN, order_type="market", limit_price=None)
     order = msgspec.structs.replace(ORDER, order_type="market", limit_price="0")
     assert () == mismatches_of(plan, order, attempted_at=BEGUN)
+
+
+# ------------------------------------------------------------------ what the venue itself says
+
+
+UNUSED = ProofTerms(deadline_at=DEADLINE, settle_seconds=SETTLE, closed_at=PROOF, never_admitted="nonce_was_unused")
+"""A burn at ``PROOF`` found the nonce unused: ten seconds later the views count."""
+REFUSED = ProofTerms(
+    deadline_at=DEADLINE, margin_seconds=10, settle_seconds=SETTLE, never_admitted="refused_before_admission"
+)
+"""The venue refused the order before it admitted it: ten seconds after its expiry it can not come any more."""
+REFUSED_FROM = -55
+"""Expiry and margin end so many seconds before ``PROOF``."""
+
+
+def on(terms: ProofTerms, *passes, now: int = 100):
+    """Return the judgement over passes on these terms."""
+    return judge(passes, terms, now_at=PROOF + timedelta(seconds=now))
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [
+        ({}, 75),
+        ({"margin_seconds": 10}, 80),
+        ({"settle_seconds": 0}, 15),
+        ({"never_admitted": "refused_before_admission"}, 15),
+        ({"closed_at": BEGUN}, 10),
+        ({"closed_at": BEGUN, "never_admitted": "nonce_was_unused"}, 10),
+        ({"closed_at": BEGUN, "settle_seconds": 3}, 3),
+        ({"closed_at": BEGUN + timedelta(seconds=500)}, 510),
+    ],
+)
+def test_from_when_on_empty_searches_count(changes, seconds):
+    """Deadline, margin and settle time; no settle time for what was never admitted; soon after a burn that closed."""
+    terms = msgspec.structs.replace(TERMS, **changes)
+    assert BEGUN + timedelta(seconds=seconds) == terms.counting_from
+
+
+@pytest.mark.parametrize(("terms", "first"), [(UNUSED, 10), (REFUSED, REFUSED_FROM)])
+@pytest.mark.parametrize("control", [True, None])
+def test_never_admitted_and_not_there_is_not_landed(terms, first, control):
+    """The venue's own statement and two clean empty passes: proven, with or without an earlier order as control."""
+    found = on(terms, search(first, control_found=control), search(first + 15, control_found=control))
+    assert ("not_landed", None, (terms.never_admitted, "searches_empty"), None, None) == (
+        found.resolution,
+        found.order,
+        found.reasons,
+        found.earliest_next_at,
+        found.incident,
+    )
+
+
+@pytest.mark.parametrize(("terms", "first"), [(UNUSED, 10), (REFUSED, REFUSED_FROM)])
+def test_a_pass_before_the_counting_begins_does_not_count(terms, first):
+    """A second too early, the first pass is none, and the pair too close."""
+    early, late = search(first - 1), search(first + 14)
+    found = on(terms, early, late, now=first + 14)
+    assert ("unknown", ("two_clean_passes_needed",), at(first + 29)) == (
+        found.resolution,
+        found.reasons,
+        found.earliest_next_at,
+    )
+    waiting = on(terms, early, now=first - 1)
+    assert (("deadline_or_settle_time_not_passed",), at(first)) == (waiting.reasons, waiting.earliest_next_at)
+
+
+def test_a_control_that_is_not_found_again_spoils_the_proof():
+    """An account with an earlier order that the search does not show is not searched well, whatever a burn said."""
+    found = on(UNUSED, search(10, control_found=False), search(25, control_found=False), now=25)
+    assert ("unknown", ("positive_control_not_found", "two_clean_passes_needed")) == (found.resolution, found.reasons)
+
+
+def test_without_a_statement_no_control_is_no_proof():
+    """A burn that only closed the nonce says nothing of the past: the searches need their control."""
+    closed = msgspec.structs.replace(UNUSED, never_admitted=None)
+    found = on(closed, search(10, control_found=None), search(25, control_found=None), now=25)
+    assert ("unknown", ("no_positive_control", "two_clean_passes_needed")) == (found.resolution, found.reasons)
+
+
+def test_a_missing_control_is_no_doubt_beside_a_statement():
+    """Where none is needed, its absence is not told as a reason."""
+    found = on(UNUSED, search(10, control_found=None), search(12, control_found=None), now=12)
+    assert ("unknown", ("passes_too_close_together",)) == (found.resolution, found.reasons)
+
+
+def test_a_closed_nonce_alone_is_not_found():
+    """It can not come any more, and nobody shows it; whether it came and vanished a person decides."""
+    closed = msgspec.structs.replace(UNUSED, never_admitted=None)
+    found = on(closed, search(10), search(25))
+    assert ("not_found", ("searches_empty",)) == (found.resolution, found.reasons)
+
+
+def test_a_match_after_a_burn_is_landed():
+    """An order that a view shows has landed, whatever the burn said."""
+    found = on(UNUSED, search(10), search(25), search(40, matches=(ORDER,)))
+    assert ("landed", ORDER) == (found.resolution, found.order)
+
+
+def test_a_match_that_differs_is_an_incident_after_a_burn_too():
+    """Another order under our id ends every proof."""
+    found = on(UNUSED, search(10), search(25), search(40, mismatches=("side sell, planned buy",)))
+    assert ("unknown", "side sell, planned buy") == (found.resolution, found.incident)
+
+
+TERMS_OF_ANY_KIND = st.builds(
+    lambda margin, settle, closed, said: ProofTerms(
+        deadline_at=DEADLINE,
+        margin_seconds=margin,
+        settle_seconds=settle,
+        closed_at=None if closed is None else PROOF + timedelta(seconds=closed),
+        never_admitted=said,
+    ),
+    st.integers(0, 20),
+    st.integers(0, 60),
+    st.none() | st.integers(-100, 50),
+    st.sampled_from([None, "nonce_was_unused", "refused_before_admission", "never_sent_by_us"]),
+)
+PASSES_OF_ANY_KIND = st.lists(
+    st.builds(
+        lambda seconds, whole, control, doubt, match, other: search(
+            seconds,
+            full=whole[0],
+            clean=whole[1],
+            venue_online=whole[2],
+            fence_set=whole[3],
+            control_found=control,
+            suspicious=("x",) if doubt else (),
+            matches=(ORDER,) if match else (),
+            mismatches=("side sell, planned buy",) if other else (),
+        ),
+        st.integers(-150, 100),
+        st.tuples(*[st.sampled_from([True, True, True, False])] * 4),
+        st.sampled_from([None, True, True, False]),
+        st.sampled_from([False, False, False, True]),
+        st.sampled_from([False, False, False, True]),
+        st.sampled_from([False, False, False, False, True]),
+    ),
+    max_size=6,
+).map(lambda passes: sorted(passes, key=lambda one: one.venue_at))
+
+
+@hypothesis.given(PASSES_OF_ANY_KIND, TERMS_OF_ANY_KIND)
+def test_no_absence_is_claimed_while_a_match_exists(passes, terms):
+    """Not landed and not found are never said where any pass saw an order, and not landed never without a statement."""
+    found = judge(tuple(passes), terms, now_at=PROOF + timedelta(seconds=100))
+    seen = any(one.matches or one.mismatches for one in passes)
+    if seen:
+        assert found.resolution in {"landed", "unknown"}
+        assert (found.resolution == "landed") == (found.order is not None)
+    if found.resolution in {"not_landed", "not_found"}:
+        assert (found.resolution == "not_landed") == (terms.never_admitted is not None)
+        late = [one for one in passes if one.full and one.clean and one.venue_at >= rfc3339(terms.counting_from)]
+        assert len(late) >= 2
+        assert not late[-1].suspicious
+        assert late[-1].control_found is not False
+
+
+@hypothesis.given(PASSES_OF_ANY_KIND, TERMS_OF_ANY_KIND)
+def test_a_further_clean_pass_never_turns_a_find_into_an_absence(passes, terms):
+    """What was found stays found, however often nothing is found later."""
+    before = judge(tuple(passes), terms, now_at=PROOF + timedelta(seconds=100))
+    after = judge((*passes, search(200), search(300)), terms, now_at=PROOF + timedelta(seconds=300))
+    if before.resolution == "landed" or before.incident is not None:
+        assert (before.resolution, before.order, before.incident) == (after.resolution, after.order, after.incident)
+    else:
+        assert after.resolution == ("not_found" if terms.never_admitted is None else "not_landed")

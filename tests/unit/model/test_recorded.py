@@ -63,6 +63,8 @@ def test_a_fill_as_recorded():
     )
     assert FILL == fill_evidence(report)
     assert fill_evidence(msgspec.structs.replace(report, executed_at=None)).executed_at is None
+    closing = fill_evidence(msgspec.structs.replace(report, closed_pnl=Decimal("-12.50")))
+    assert ("-12.5", None) == (closing.closed_pnl, FILL.closed_pnl)
 
 
 def test_a_balance_as_recorded():

@@ -221,6 +221,17 @@ def test_http_errors_by_post(desk, wire):
     assert frame["data"]["response"]["payload"].startswith("429 Too Many Requests")
 
 
+@pytest.mark.parametrize(("status", "words"), [(429, "429 Too Many Requests: null"), (502, "502 Bad Gateway: <html>")])
+def test_pages_of_the_edge_by_post(desk, wire, status, words):
+    """What stands in front of the venue answers as text, for either kind; nothing is placed."""
+    desk.hl_fault("http_error", "/ws", count=2, value=status)
+    for kind, body in (("info", {"type": "allMids"}), ("action", desk.envelope(order_action(limit())))):
+        [frame] = wire.post(kind, body, 4)
+        assert (4, "error") == (frame["data"]["id"], frame["data"]["response"]["type"])
+        assert frame["data"]["response"]["payload"].startswith(words)
+    assert desk.orders() == []
+
+
 @pytest.mark.parametrize(
     ("name", "end", "placed"),
     [("drop_before_read", Close(reset=True), 0), ("drop_after_accept", Close(), 1), ("late", Close(), 0)],
@@ -265,6 +276,18 @@ def test_pending_posts_are_limited(desk, wire):
     wire.post("info", {"type": "allMids"}, 1)
     [frame] = wire.post("info", {"type": "allMids"}, 2)
     assert frame == {"channel": "error", "data": "too many pending post requests id=2"}
+
+
+def test_a_hundred_posts_may_wait(desk, wire):
+    """Of both kinds together; once one is answered there is room again."""
+    desk.hl_fault("delay", "/ws", count=101, value=2)
+    for number in range(99):
+        assert wire.post("info", {"type": "exchangeStatus"}, number) == []
+    assert wire.post("action", desk.envelope(NOOP), 99) == []
+    [frame] = wire.post("info", {"type": "exchangeStatus"}, 100)
+    assert frame == {"channel": "error", "data": "too many pending post requests id=100"}
+    assert [0] == [frame["data"]["id"] for frame in wire.wake()]
+    assert wire.post("info", {"type": "exchangeStatus"}, 101) == []
 
 
 def test_users_are_limited_over_all_connections(desk, wire):

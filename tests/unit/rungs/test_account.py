@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from quantlab.evidence.records import AccountReadiness
+from quantlab.evidence.preparatory import AccountReadiness
 from quantlab.storage.reader import read_session
 from tests.support.virtual import Bench, codes
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quantlab.evidence.records import AccountReadiness
+from quantlab.evidence.preparatory import AccountReadiness
 from quantlab.storage.reader import read_session
 from tests.support.virtual import Bench, codes
 
@@ -76,9 +76,12 @@ def test_a_lost_answer_is_unreadable_and_recorded(bench, outdir):
     assert not body_of(bench, outdir).readiness_allowed
 
 
-def test_missing_credentials_are_named_and_nothing_is_written(bench, outdir):
-    """Without credentials nothing is asked and nothing written."""
+def test_missing_credentials_are_named_in_the_artifact(bench, outdir):
+    """Without credentials nobody is asked, and what is missing stands in the record by name."""
     del bench.environ["KRAKEN_API_SECRET"]
     result = bench.run("auth_preflight", outdir=outdir)
-    assert (["credentials_missing"], "KRAKEN_API_SECRET") == (codes(result), result.refusals[0].measured)
-    assert not outdir.exists()
+    assert ("denied", ["credentials_missing"]) == (result.outcome, codes(result))
+    assert "KRAKEN_API_SECRET" == result.refusals[0].measured
+    body = body_of(bench, outdir)
+    assert (False, ("credentials_missing",), ()) == (body.readiness_allowed, body.reasons, body.exchanges)
+    assert [] == bench.world.requests()

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from quantlab.kernel.clock import NANOSECONDS_PER_SECOND, rfc3339, to_ns
@@ -204,6 +205,14 @@ def test_a_price_off_the_grid_names_the_nearest():
     on_tick = by_code(checks.shape_checks(values.intent(limit_price=Decimal("1999.99")), market))
     assert on_tick["price_increment"].passed
     assert "price_increment" not in by_code(checks.shape_checks(values.intent(), market))
+
+
+def test_a_price_with_too_many_figures_names_the_ticks_around_it():
+    """Five significant figures make the ticks wider than the finest one: the limit is the tick that holds there."""
+    market = msgspec.structs.replace(values.instrument(), significant_figures=5)
+    found = by_code(checks.shape_checks(values.intent(limit_price=Decimal("1812.34")), market))["price_increment"]
+    assert ("1812.34", "a multiple of 0.1") == (found.measured, found.limit)
+    assert "1812.3 or 1812.4" in found.message
 
 
 # ------------------------------------------------------------------------------------------- money

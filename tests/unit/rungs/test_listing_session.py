@@ -6,7 +6,9 @@ from decimal import Decimal
 import pytest
 
 from quantlab.evidence.records import Incident
+from quantlab.storage.ledger import Halt
 from tests.support.virtual import Bench, codes
+from tests.support.virtual_hyperliquid import HyperliquidBench
 
 
 @pytest.fixture
@@ -181,3 +183,51 @@ def test_a_clock_that_went_backward_is_reported(bench):
 def test_a_path_that_is_no_session(bench):
     """A path that is none is a usage fault."""
     assert "usage" == bench.run("listing_session", session=bench.folder, report="show").outcome
+
+
+def test_a_signed_action_is_inspected_in_its_outdir(tmp_path):
+    """Ticket, signer, signature and expiry of the artifact, and its submit as the next command."""
+    bench = HyperliquidBench(tmp_path)
+    artifact = bench.signed()
+    result = look(bench, artifact.parent)
+    facts = {fact.label: fact.value for fact in result.facts}
+    assert f"{artifact.parent} holds a signed action: signed." == result.headline
+    assert ("buy 0.25 ETH of ETH, limit ioc", "allowed", "signed") == (
+        facts["Order"], facts["Readiness"], facts["Signature"],
+    )  # fmt: skip
+    assert facts["Runs out at"].endswith("(venue's clock)")
+    assert ("submit", (str(artifact),)) == (result.next.verb, result.next.arguments)
+    assert "submit" == look(bench, artifact.parent, "next").next.verb
+
+
+def test_a_signed_action_that_ran_out_or_was_sent_is_not_submitted_from_its_outdir(tmp_path):
+    """What ran out names nothing, what has its session names that: never a submit."""
+    bench = HyperliquidBench(tmp_path)
+    artifact = bench.signed()
+    bench.world.pass_seconds(301)
+    assert look(bench, artifact.parent).next is None
+    artifact = bench.signed(quantity=Decimal("0.1"), notional=Decimal(200))
+    session = bench.root / str(bench.submit(artifact).session_id)
+    step = look(bench, artifact.parent).next
+    assert ("show", (str(session),)) == (step.verb, step.arguments)
+
+
+def test_an_artifact_that_was_not_signed_shows_why(tmp_path):
+    """The refusals of its checks, no expiry, nothing to submit."""
+    bench = HyperliquidBench(tmp_path)
+    signed = bench.sign(notional=Decimal(700))
+    shown = look(bench, bench.folder / "outputs" / "signed" / "1")
+    assert ["notional_tolerance"] == codes(shown) == codes(signed)
+    assert "Runs out at" not in {fact.label for fact in shown.facts}
+    assert shown.next is None
+
+
+def test_a_signed_order_that_the_last_look_refused_shows_why(tmp_path):
+    """The denial of the last look is what blocks the session: its refusals are shown again."""
+    bench = HyperliquidBench(tmp_path)
+    artifact = bench.signed()
+    halt = Halt(reviewer="marce", reason="storm", halted_at="2026-01-01T00:00:00.000000Z")
+    bench.ask_ledger(lambda ledger: ledger.set_halt(halt))
+    denied = bench.submit(artifact)
+    shown = look(bench, bench.root / str(denied.session_id))
+    assert ["halt_set"] == codes(denied) == codes(shown)

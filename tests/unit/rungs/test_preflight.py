@@ -2,7 +2,7 @@
 
 import pytest
 
-from quantlab.evidence.records import Preflight
+from quantlab.evidence.preparatory import Preflight
 from quantlab.storage.reader import read_session
 from tests.support.virtual import Bench, codes
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from quantlab.evidence.records import Readiness
+from quantlab.cli.spelling import Spelling
+from quantlab.evidence.preparatory import Readiness
 from quantlab.kernel.canonical import sha256_hex
 from quantlab.model.policy import Policy, policy_digest
 from quantlab.rungs import readiness
@@ -69,9 +70,9 @@ def test_no_secret_is_written_or_shown(bench, outdir):
 
 
 def test_auto_is_hyperliquid_and_says_so(bench, outdir):
-    """Auto chooses Hyperliquid, says why, and is not ready as long as that corridor is not built."""
+    """Auto chooses Hyperliquid and says why; ready, the preflight is shown and signing is next."""
     result, body = ready(bench, outdir, "auto")
-    assert ("denied", ["corridor_built"], None) == (result.outcome, codes(result), result.next)
+    assert ("done", [], True) == (result.outcome, codes(result), body.ready)
     assert ("hyperliquid", "auto: hyperliquid is the preferred first corridor") == (
         body.corridor,
         body.corridor_chosen_by,
@@ -79,6 +80,54 @@ def test_auto_is_hyperliquid_and_says_so(bench, outdir):
     assert ["HYPERLIQUID_ACCOUNT", "HYPERLIQUID_PRIVATE_KEY", "HYPERLIQUID_SIGNER_ID"] == sorted(
         one.name for one in body.inputs if one.needed
     )
+    looking = "hyperliquid preflight outputs/broker_preflight/hyperliquid --symbol <symbol>"
+    assert ("Look first", looking) == (result.facts[-1].label, result.facts[-1].value)
+    assert ("sign", ("outputs/broker_preflight/hyperliquid_signed_action",)) == (
+        result.next.verb,
+        result.next.arguments,
+    )
+    assert ["symbol", "side", "quantity", "notional", "account-id", "signer"] == [
+        name for name, _ in result.next.options
+    ]
+    assert [] == [row for row in bench.world.requests() if "/rehearsal/" not in row["path"]]
+
+
+def test_each_next_line_is_one_that_the_command_table_knows(bench, outdir):
+    """Both lines of a ready Hyperliquid corridor are commands, in the spelling that the operator used."""
+    result, _ = ready(bench, outdir, "hyperliquid")
+    for step, flag in ((readiness._PREFLIGHT, "--hyperliquid-preflight-outdir"), (result.next, "--hyperliquid-signed")):
+        line = Spelling(program="python main.py", flags=True).line(step, None)
+        assert line.startswith(f"python main.py {flag}")
+        assert "--broker-symbol '<symbol>'" in line
+
+
+def test_a_key_may_stand_elsewhere(bench, outdir):
+    """Without the key's variable Hyperliquid is not ready, and the refusal names the three places of a key."""
+    del bench.environ["HYPERLIQUID_PRIVATE_KEY"]
+    result, body = ready(bench, outdir, "hyperliquid")
+    assert ("denied", ["input_hyperliquid_private_key"], None) == (result.outcome, codes(result), result.next)
+    assert "Look first" not in {fact.label for fact in result.facts}
+    assert not body.ready
+    message = result.refusals[0].message
+    assert all(place in message for place in ("variable", "keystore file", "keyring"))
+
+
+@pytest.mark.parametrize("name", ["HYPERLIQUID_ACCOUNT", "HYPERLIQUID_SIGNER_ID"])
+def test_each_missing_identity_of_hyperliquid_is_named(bench, outdir, name):
+    """Account and signer have no other place: the refusal names what is missing, and no more."""
+    del bench.environ[name]
+    result, _ = ready(bench, outdir, "hyperliquid")
+    assert ("denied", [f"input_{name.lower()}"]) == (result.outcome, codes(result))
+    assert f"{name} is missing." == result.refusals[0].message
+
+
+def test_each_corridor_has_its_own_root(bench, outdir):
+    """An unresolved session of the other corridor's root is not this one's; its interlock still is."""
+    session = bench.unknown()
+    result, body = ready(bench, outdir, "hyperliquid")
+    assert (["interlock_held"], ()) == (codes(result), body.unresolved_sessions)
+    assert str(session) in body.interlocks[0]
+    assert "outputs/hyperliquid_submits" in next(one.measured for one in body.checks if one.code == "root_folder")
 
 
 def test_each_missing_input_is_named(bench, outdir):
@@ -112,7 +161,7 @@ def test_testnet_is_for_hyperliquid_alone(bench, outdir):
     unset(bench)
     bench.environ["QUANTLAB_ENVIRONMENT"] = "testnet"
     assert ["environment"] == codes(ready(bench, outdir)[0])
-    assert ["corridor_built"] == codes(ready(bench, outdir, "hyperliquid")[0])
+    assert [] == codes(ready(bench, outdir, "hyperliquid")[0])
 
 
 def test_the_policy_file_is_named_with_its_digest(bench, outdir):

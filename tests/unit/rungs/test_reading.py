@@ -79,6 +79,17 @@ def test_the_exit_of_a_read_follows_the_table(bench: Bench, rung: str, kind: str
     assert outcome == getattr(bench, rung)(session).outcome
 
 
+@pytest.mark.parametrize("rung", RUNGS)
+def test_a_session_that_can_not_be_read_at_all_is_never_told_as_unsent(bench: Bench, rung: str) -> None:
+    """With every record rubbish nothing says what to look for: exit 5, not a claim that nothing was sent."""
+    session = bench.submitted()
+    for path in (session / "records").iterdir():
+        path.write_bytes(b"rubbish")
+    result = getattr(bench, rung)(session)
+    assert ("unverified", "show") == (result.outcome, result.next.verb)
+    assert "nothing_sent" not in codes(result)
+
+
 def test_a_session_in_use_is_busy(bench: Bench) -> None:
     """Another process holds the session: exit 6 after the wait."""
     session = bench.submitted()

@@ -9,7 +9,8 @@ import pytest
 
 from quantlab.evidence.records import Reconciliation
 from quantlab.kernel.clock import parse_rfc3339, rfc3339
-from quantlab.model.reconciliation import ASSUMPTIONS, judge, mismatches_of, proof_from
+from quantlab.model.reconciliation import ProofTerms, judge, mismatches_of
+from quantlab.rungs.corridors import KRAKEN
 from tests.support.virtual import Bench, codes
 from tests.unit.rungs.looking import damage, go_to, last, place, quick_bench
 
@@ -72,7 +73,7 @@ def test_an_order_that_comes_after_its_deadline_is_not_found(bench: Bench) -> No
     assert result.outcome == "unknown"
     assert result.next.verb == "resolve"
     assert bench.standing(session).state == "not_found"
-    assert last(bench, session).assumptions == ASSUMPTIONS
+    assert last(bench, session).assumptions == KRAKEN.absence_rests_on
     assert bench.orders() == []
     assert len(bench.held()) == 1
 
@@ -86,7 +87,7 @@ def test_before_the_settle_time_no_full_pass_is_made(bench: Bench) -> None:
     assert [False] == [one.full for one in body.passes]
     assert body.reasons == ("deadline_or_settle_time_not_passed",)
     deadline = parse_rfc3339(bench.standing(session).attempt.body.deadline_at)
-    assert body.earliest_next_at == rfc3339(proof_from(deadline_at=deadline, settle_seconds=60))
+    assert body.earliest_next_at == rfc3339(ProofTerms(deadline_at=deadline, settle_seconds=60).counting_from)
     assert result.outcome == "unknown"
 
 
@@ -442,9 +443,8 @@ def test_two_passes_that_lie_too_close_are_said_to(bench: Bench) -> None:
     first_at = parse_rfc3339(full[0].venue_at)
     close = msgspec.structs.replace(full[-1], venue_at=rfc3339(first_at + timedelta(seconds=10)))
     deadline_at = parse_rfc3339(bench.standing(session).attempt.body.deadline_at)
-    verdict = judge(
-        (full[0], close), deadline_at=deadline_at, settle_seconds=60, now_at=first_at + timedelta(seconds=10)
-    )
+    terms = ProofTerms(deadline_at=deadline_at, settle_seconds=60)
+    verdict = judge((full[0], close), terms, now_at=first_at + timedelta(seconds=10))
     assert verdict.resolution == "unknown"
     assert verdict.reasons == ("passes_too_close_together",)
     assert verdict.earliest_next_at == rfc3339(first_at + timedelta(seconds=25))

@@ -480,10 +480,10 @@ def test_a_never_sent_that_can_not_be_written_is_kept_by_the_ledger(bench: Bench
     """The attempt is durable, nothing was sent, the disk is full: the next command records it and frees the account."""
     session = bench.gated()
 
-    def refusing(self, prepared, receipt):
-        raise QuantLabFault("no receipt", code="transport.no_attempt")
+    def refusing(self, record):
+        raise QuantLabFault("no receipt", code="no_receipt")
 
-    monkeypatch.setattr(KrakenOrders, "submit", refusing)
+    monkeypatch.setattr(SessionWriter, "receipt", refusing)
     bench.disk = FullAfter("submit_response")
     result = bench.submit(session)
     assert result.outcome == "never_sent"
@@ -497,14 +497,32 @@ def test_a_never_sent_that_can_not_be_written_is_kept_by_the_ledger(bench: Bench
     assert sends(bench) == 0
 
 
+def test_a_sender_that_fails_leaves_the_order_unknown(bench: Bench, monkeypatch) -> None:
+    """Whatever fault comes out of the sender itself proves nothing: it may have sent before."""
+    session = bench.gated()
+    real = KrakenOrders.submit
+
+    def breaking(self, prepared, receipt):
+        real(self, prepared, receipt)
+        raise QuantLabFault("the sender broke", code="sender_broke")
+
+    monkeypatch.setattr(KrakenOrders, "submit", breaking)
+    result = bench.submit(session)
+    assert result.outcome == "unknown"
+    assert bench.standing(session).response.body.rule == "sender_fault"
+    assert len(bench.held()) == 1
+    assert bench.reconcile(session).outcome == "done"
+    assert len(bench.orders()) == 1
+
+
 def test_a_reading_rung_records_what_the_ledger_remembers_too(bench: Bench, monkeypatch) -> None:
     """The same, met by reconcile first."""
     session = bench.gated()
 
-    def refusing(self, prepared, receipt):
-        raise QuantLabFault("no receipt", code="transport.no_attempt")
+    def refusing(self, record):
+        raise QuantLabFault("no receipt", code="no_receipt")
 
-    monkeypatch.setattr(KrakenOrders, "submit", refusing)
+    monkeypatch.setattr(SessionWriter, "receipt", refusing)
     bench.disk = FullAfter("submit_response")
     bench.submit(session)
     bench.disk = QuickDisk()

@@ -19,7 +19,10 @@ class Turning:
         self.clock = FixedClock()
         self.ledger = SqliteLedger(":memory:", entropy=FixedEntropy())
         self.folder = folder
-        self.turns = LedgerKeyTurns(disk=OsDisk(), clock=self.clock, ledger=self.ledger, folder=folder)
+        self.said: list[str] = []
+        self.turns = LedgerKeyTurns(
+            disk=OsDisk(), clock=self.clock, ledger=self.ledger, folder=folder, say=self.said.append
+        )
 
 
 @pytest.fixture
@@ -71,6 +74,26 @@ def test_points_are_waited_for_exactly_as_long_as_needed(turning):
         assert 0 == turning.clock.slept_ms
         turn.spend_points(5, capacity=15, decay_per_kilosecond=500)
     assert 10_000 <= turning.clock.slept_ms <= 10_020
+    assert ["waiting about 10 s: the venue's rate budget is used up"] == turning.said
+
+
+def test_a_short_wait_is_not_worth_a_word(turning):
+    """Below a second nothing is said."""
+    with turning.turns.turn(KEY) as turn:
+        for _ in range(2):
+            turn.spend_points(15, capacity=15, decay_per_kilosecond=15_100)
+    assert 0 < turning.clock.slept_ms < 1_000
+    assert [] == turning.said
+
+
+def test_nonces_count_in_the_venues_unit(tmp_path):
+    """Where a venue counts milliseconds, so do its nonces."""
+    ledger = SqliteLedger(":memory:", entropy=FixedEntropy())
+    folder = tmp_path / "keys"
+    turns = LedgerKeyTurns(disk=OsDisk(), clock=FixedClock(), ledger=ledger, folder=folder, nonce_unit_ns=1_000_000)
+    with turns.turn(KEY) as turn:
+        assert to_ns(BEGUN) // 1_000_000 == turn.next_nonce()
+    ledger.close()
 
 
 def test_points_that_never_fit_are_told(turning):

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from quantlab.evidence.envelope import MAXIMUM_RECORD_BYTES
-from quantlab.evidence.records import Body
+from quantlab.evidence.preparatory import Body
 from quantlab.kernel import canonical
 from quantlab.kernel.errors import Busy, Denied, StorageFault, UsageFault
 from quantlab.storage.durable import OsDisk
@@ -363,3 +363,28 @@ def test_a_session_whose_folder_cannot_be_looked_at(work):
         disk = FailingDisk(at=n, calls=("kind",))
         with pytest.raises(StorageFault), work.store_on(disk).create(work.root, SESSION_ID, environment="rehearsal"):
             pass
+
+
+def test_a_session_is_begun_once_and_opened_again(work):
+    """The folder is made when there is none, and an empty or begun one is opened: its records go on."""
+    for count in range(3):
+        with work.store.begin(work.root, SESSION_ID, environment="rehearsal", wait_ms=0) as writer:
+            assert count == len(writer.session.chain.records)
+            append(writer)
+    assert [] == found(work.root / SESSION_ID)
+    assert 0o700 == (work.root / SESSION_ID).stat().st_mode & 0o777
+
+
+def test_a_session_of_an_id_is_begun_by_one_at_a_time(work):
+    """While one process holds it, another is told at once; another environment's root is refused."""
+    with work.store.begin(work.root, SESSION_ID, environment="rehearsal", wait_ms=0):
+        with (
+            pytest.raises(Busy) as caught,
+            work.store.begin(work.root, SESSION_ID, environment="rehearsal", wait_ms=0),
+        ):
+            pass
+        assert ("session_busy", 0) == (caught.value.code, work.clock.slept_ms)
+    with pytest.raises(Denied) as refused, work.store.begin(work.root, SESSION_ID, environment="live", wait_ms=0):
+        pass
+    assert "root_environment" == refused.value.code
+    assert (work.root / SESSION_ID / "records").is_dir()

@@ -300,6 +300,14 @@ def test_reading_the_fills_clears_an_ended_order(bench, read):
     assert ["partial_fill", "canceled"] == codes(found(bench, (seen_as(bench, read, state="canceled", order=newer),)))
 
 
+def test_an_order_called_filled_of_which_the_rest_was_dropped(bench, read):
+    """A venue may say filled of an order that filled in part: the difference is told."""
+    ended = order(bench, read, state="filled", filled_base="0.1")
+    (row,) = found(bench, (seen_as(bench, read, state="filled", order=ended),))
+    assert ("partial_fill", "warning", "fills") == (row.code, row.severity, row.step.verb)
+    assert "The order is filled; 0.1 of 0.25 traded." in row.message
+
+
 def test_a_filled_order_is_quiet(bench, read):
     """A filled order that was read is nobody's alarm."""
     assert "filled" == bench.standing(read).state

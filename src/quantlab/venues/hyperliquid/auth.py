@@ -165,7 +165,11 @@ class HyperliquidSigner:
         return self.address
 
     def sign(self, hashed: bytes, *, network: Network) -> Signature:
-        """Return the signature of an action's hash.
+        """Return the signature of an action's hash; see :meth:`sign_all`."""
+        return self.sign_all((hashed,), network=network)[0]
+
+    def sign_all(self, hashes: tuple[bytes, ...], *, network: Network) -> tuple[Signature, ...]:
+        """Return the signatures of several hashes, the key being read once for all of them.
 
         Raises:
             Denied: the key is missing, malformed, or another address's. Nothing was signed.
@@ -181,7 +185,7 @@ class HyperliquidSigner:
             if found != self.address:
                 message = f"the private key is of {found}, not of the signer {self.address}; nothing was signed"
                 raise Denied(message, code="signer_identity_mismatch", measured=found, limit=self.address)
-            return sign_l1_action(private_key, hashed, network=network)
+            return tuple(sign_l1_action(private_key, hashed, network=network) for hashed in hashes)
         except ValueError:
             message = "the Hyperliquid private key is no key of the curve; nothing was signed"
             raise Denied(message, code="hyperliquid_key_malformed") from None

@@ -13,12 +13,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from quantlab.model.execution import Reached, SubmitOutcome
-from quantlab.venues.effects import NOT_ADMITTED
+from quantlab.model.execution import NOT_ADMITTED, Reached, SubmitOutcome
 from quantlab.venues.port import ReadFailure
 
 INFO_PATH: Final = "/info"
 EXCHANGE_PATH: Final = "/exchange"
+
+_STATUS_IN_TEXT: Final = re.compile(r"\b[45][0-9]{2}\b")
 
 NonceWas = Literal["unused", "used", "closed", "nothing"]
 
@@ -191,6 +192,12 @@ def classify_http_status(status: int) -> ReadFailure:
     if status >= 500:
         return "venue_fault"
     return _HTTP_KINDS.get(status, "bad_answer")
+
+
+def classify_post_error(text: str) -> ReadFailure:
+    """Return the kind of failure of a read by post that was answered by an error, whose text holds an HTTP status."""
+    status = _STATUS_IN_TEXT.search(text)
+    return "bad_answer" if status is None else classify_http_status(int(status.group()))
 
 
 def needs_attempt(path: str, body: bytes) -> bool:

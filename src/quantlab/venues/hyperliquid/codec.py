@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -11,7 +11,7 @@ import msgspec
 
 from quantlab.kernel.clock import from_ns, rfc3339
 from quantlab.model.execution import AccountFacts
-from quantlab.model.instrument import Balance, Instrument, Quote, SystemStatus, VenueTime
+from quantlab.model.instrument import Balance, Depth, Instrument, Level, Quote, SystemStatus, VenueTime
 from quantlab.venues import answers
 from quantlab.venues.answers import BadAnswer
 from quantlab.venues.hyperliquid import symbols
@@ -26,7 +26,7 @@ _PERP_FEE_BPS: Final = Decimal("4.5")
 _SPOT_FEE_BPS: Final = Decimal(7)
 _NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _LATEST_MS: Final = 253_402_300_799_999
-_QUOTE_OF_PERPS: Final = "USDC"
+DOLLAR: Final = "USDC"
 
 
 class NotListed(Exception):
@@ -96,7 +96,7 @@ def parse_perp(meta: object, symbol: str) -> Instrument:
         coin=coin,
         asset=asset,
         aliases=(),
-        assets=(coin, _QUOTE_OF_PERPS),
+        assets=(coin, DOLLAR),
         size_decimals=size_decimals,
         price_decimals=_PERP_DECIMALS - size_decimals,
         taker_fee_bps=_PERP_FEE_BPS,
@@ -150,17 +150,25 @@ def parse_quote(book: object, instrument: Instrument, *, read_at: datetime) -> Q
     Raises:
         BadAnswer: a side is empty, the book is crossed, or it is another market's.
     """
-    row = answers.as_object(book, "l2Book")
-    coin = answers.text_in(row, "coin")
-    if coin not in {instrument.venue_symbol, *instrument.venue_symbol_aliases}:
-        raise BadAnswer(f"the book is of {coin}, not of {instrument.venue_symbol}")
-    sides = answers.as_list(row.get("levels"), "levels")
-    if len(sides) != 2:
-        raise BadAnswer("levels has not two sides")
-    bid, ask = _best(sides[0], "bids"), _best(sides[1], "asks")
+    bids, asks = _sides_of(book, instrument)
+    bid, ask = _best(bids, "bids"), _best(asks, "asks")
     if bid >= ask or bid <= 0:
         raise BadAnswer(f"the book is crossed: bid {bid}, ask {ask}")
     return Quote(bid=bid, ask=ask, read_at=read_at)
+
+
+def parse_depth(book: object, instrument: Instrument, *, read_at: datetime) -> Depth:
+    """Return the levels of an l2Book answer; an empty side is one without levels.
+
+    Raises:
+        BadAnswer: a level is malformed, the book is crossed or in disorder, or it is another market's.
+    """
+    bids, asks = _sides_of(book, instrument)
+    depth = Depth(bids=_levels(bids, "bids"), asks=_levels(asks, "asks"), read_at=read_at)
+    flaw = depth.flaw()
+    if flaw is not None:
+        raise BadAnswer(flaw)
+    return depth
 
 
 def parse_balances(perp: object, spot: object) -> tuple[Balance, ...]:
@@ -178,7 +186,7 @@ def parse_balances(perp: object, spot: object) -> tuple[Balance, ...]:
         total = answers.decimal_in(summary, "accountValue")
         available = min(total, answers.decimal_in(margin, "withdrawable"))
     else:
-        dollars = [one for one in tokens if one.asset == _QUOTE_OF_PERPS]
+        dollars = [one for one in tokens if one.asset == DOLLAR]
         total = sum((one.total for one in dollars), Decimal(0))
         available = min(sum((one.available for one in dollars), Decimal(0)), _available_after(limits))
     positions = tuple(
@@ -186,7 +194,7 @@ def parse_balances(perp: object, spot: object) -> tuple[Balance, ...]:
         for row in answers.as_list(margin.get("assetPositions"), "assetPositions")
     )
     named = (Balance(asset=symbols.spot_asset(one.asset), total=one.total, available=one.available) for one in tokens)
-    dollar = Balance(asset=_QUOTE_OF_PERPS, total=total, available=available)
+    dollar = Balance(asset=DOLLAR, total=total, available=available)
     return tuple(sorted((dollar, *positions, *named), key=lambda balance: balance.asset))
 
 
@@ -216,6 +224,12 @@ def parse_agents(answer: object) -> tuple[Agent, ...]:
         )
         for row in rows
     )
+
+
+def parse_rate_budget(answer: object) -> tuple[int, int]:
+    """Return how many requests an account has used, and how many it may make in all."""
+    row = answers.as_object(answer, "userRateLimit")
+    return answers.integer_in(row, "nRequestsUsed"), answers.integer_in(row, "nRequestsCap")
 
 
 def account_facts(
@@ -286,6 +300,7 @@ def _instrument(
         # A delisted market keeps its place in the list and takes no new orders.
         mode="cancel_only" if is_delisted else "online",
         significant_figures=SIGNIFICANT_FIGURES,
+        margined=assets[1] == DOLLAR,
     )
 
 
@@ -314,8 +329,23 @@ def _decimals_in(row: Mapping[str, Any], *, at_most: int) -> int:
     return count
 
 
-def _best(side: object, where: str) -> Decimal:
-    levels = answers.as_list(side, where)
+def _sides_of(book: object, instrument: Instrument) -> tuple[Sequence[Any], Sequence[Any]]:
+    row = answers.as_object(book, "l2Book")
+    coin = answers.text_in(row, "coin")
+    if coin not in {instrument.venue_symbol, *instrument.venue_symbol_aliases}:
+        raise BadAnswer(f"the book is of {coin}, not of {instrument.venue_symbol}")
+    sides = answers.as_list(row.get("levels"), "levels")
+    if len(sides) != 2:
+        raise BadAnswer("levels has not two sides")
+    return answers.as_list(sides[0], "bids"), answers.as_list(sides[1], "asks")
+
+
+def _levels(side: Sequence[Any], where: str) -> tuple[Level, ...]:
+    rows = [answers.as_object(row, where) for row in side]
+    return tuple(Level(price=answers.decimal_in(row, "px"), size_base=answers.decimal_in(row, "sz")) for row in rows)
+
+
+def _best(levels: Sequence[Any], where: str) -> Decimal:
     if not levels:
         raise BadAnswer(f"the book has no {where}")
     return answers.decimal_in(answers.as_object(levels[0], where), "px")

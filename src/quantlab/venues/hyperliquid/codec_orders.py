@@ -380,5 +380,6 @@ def parse_fill(value: object) -> Fill:
         fee_asset=fee_asset,
         liquidity="unknown" if not isinstance(crossed, bool) else "taker" if crossed else "maker",
         executed_at=at,
+        closed_pnl=None if row.get("closedPnl") is None else answers.decimal_in(row, "closedPnl"),
     )
     return Fill(report=report, coin=coin, fee_quote=fee * price if in_base else fee, at=at)

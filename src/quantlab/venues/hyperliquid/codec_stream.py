@@ -1,4 +1,4 @@
-"""Messages of the WebSocket: subscriptions, pings, and frames of orders and fills. Pure."""
+"""Messages of the WebSocket: subscriptions, pings, posts, and frames of orders and fills. Pure."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ FILLS: Final = "userFills"
 MIDS: Final = "allMids"
 PING: Final = '{"method":"ping"}'
 SOURCE: Final = "stream orderUpdates"
+_MOST_SHOWN: Final = 120
+_GREETING: Final = "Websocket connection established."
+
+
+class PostRefused(Exception):
+    """The venue answered a post by an error; the text is its own."""
 
 
 class FillFrame(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +62,55 @@ def refusal_in(message: Mapping[str, Any]) -> str | None:
 def is_pong(message: Mapping[str, Any]) -> bool:
     """Return whether a message answers a ping."""
     return message.get("channel") == "pong"
+
+
+def post_text(number: int, request: Mapping[str, Any]) -> str:
+    """Return the message that asks for information under a number of our own."""
+    post = {"method": "post", "id": number, "request": {"type": "info", "payload": request}}
+    return msgspec.json.encode(post).decode("utf-8")
+
+
+def answers_post(text: str, number: int) -> bool:
+    """Return whether a message answers the post ``number``, the only one that waits for an answer.
+
+    What can not be told apart from its answer (an error, an unreadable message) is taken for it, and fails the read.
+    """
+    if text == _GREETING:
+        return False
+    try:
+        message = parse_message(text)
+    except BadAnswer:
+        return True
+    if message.get("channel") != "post":
+        return refusal_in(message) is not None
+    data = message.get("data")
+    told = data.get("id") if isinstance(data, dict) else None
+    return not isinstance(told, int) or told == number
+
+
+def first_words(text: str) -> str:
+    """Return as much of a venue's text as a message can show: it may be a page of HTML."""
+    return text.partition("\n")[0].strip()[:_MOST_SHOWN]
+
+
+def parse_post(text: str, kind: str) -> Any:
+    """Return what the answer to a post of ``kind`` holds.
+
+    Raises:
+        PostRefused: the venue answered by an error.
+        BadAnswer: the message is not as documented, or answers another kind of request.
+    """
+    message = parse_message(text)
+    refusal = refusal_in(message)
+    if refusal is not None:
+        raise BadAnswer(f"the venue answered: {first_words(refusal)}")
+    response = answers.as_object(answers.as_object(message.get("data"), "data").get("response"), "response")
+    if response.get("type") == "error":
+        raise PostRefused(answers.text_in(response, "payload"))
+    payload = answers.as_object(response.get("payload"), "payload")
+    if (response.get("type"), payload.get("type")) != ("info", kind) or "data" not in payload:
+        raise BadAnswer(f"the message is no answer to {kind}")
+    return payload["data"]
 
 
 def parse_orders(message: Mapping[str, Any]) -> tuple[OrderRow, ...]:

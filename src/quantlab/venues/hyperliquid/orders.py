@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -75,21 +75,7 @@ class HyperliquidOrders:
             QuantLabFault: the plan's frozen text is not what the plan says, or the nonce is not in milliseconds.
             Denied: the key is missing, malformed or another's. Nothing was signed.
         """
-        action = codec_orders.order_action(plan)
-        if self._vault_address not in {None, plan.account_identity}:
-            message = "the plan is of another account than this desk trades for; nothing was signed"
-            raise QuantLabFault(message, code="hyperliquid.other_account", session_id=plan.session_id)
-        if codec_orders.action_text(action) != plan.order_text:
-            message = "the order text of the plan differs from its fields; nothing was signed"
-            raise QuantLabFault(message, code="hyperliquid.order_text", session_id=plan.session_id)
-        return self._sign(
-            action,
-            "order",
-            plan,
-            nonce=nonce,
-            expires_after_ms=to_ns(expires_at) // _NANOSECONDS_PER_MILLISECOND,
-            vault_address=self._vault_address,
-        )
+        return self._sign(plan, self._order_draft(plan, nonce=nonce, expires_at=expires_at))[0]
 
     def sign_noop(self, plan: Plan, *, nonce: int) -> SignedAction:
         """Return an action without effect on the plan's nonce, signed. It has no expiry. Sends nothing.
@@ -100,8 +86,15 @@ class HyperliquidOrders:
             QuantLabFault: the nonce is not in milliseconds.
             Denied: the key is missing, malformed or another's. Nothing was signed.
         """
-        action = codec_orders.noop_action()
-        return self._sign(action, "noop", plan, nonce=nonce, expires_after_ms=None, vault_address=None)
+        return self._sign(plan, _noop_draft(nonce))[0]
+
+    def sign_order_and_burn(self, plan: Plan, *, nonce: int, expires_at: datetime) -> tuple[SignedAction, SignedAction]:
+        """Return the plan's order and the noop that burns its nonce, both signed; the key is read once.
+
+        Raises as :meth:`sign_order`. Sends nothing.
+        """
+        order, burn = self._sign(plan, self._order_draft(plan, nonce=nonce, expires_at=expires_at), _noop_draft(nonce))
+        return order, burn
 
     def signed_refusals(self, signed: SignedAction, plan: Plan) -> tuple[str, ...]:
         """Return how signed bytes differ from what they claim and from the plan, one sentence each. Pure."""
@@ -217,26 +210,24 @@ class HyperliquidOrders:
             reached=answer.exchange.reached,
         )
 
-    def _sign(
-        self,
-        action: dict[str, Any],
-        kind: Literal["order", "noop"],
-        plan: Plan,
-        *,
-        nonce: int,
-        expires_after_ms: int | None,
-        vault_address: str | None,
-    ) -> SignedAction:
-        return signing.sign_action(
-            action,
-            kind=kind,
-            plan=plan,
+    def _order_draft(self, plan: Plan, *, nonce: int, expires_at: datetime) -> signing.Draft:
+        action = codec_orders.order_action(plan)
+        if self._vault_address not in {None, plan.account_identity}:
+            message = "the plan is of another account than this desk trades for; nothing was signed"
+            raise QuantLabFault(message, code="hyperliquid.other_account", session_id=plan.session_id)
+        if codec_orders.action_text(action) != plan.order_text:
+            message = "the order text of the plan differs from its fields; nothing was signed"
+            raise QuantLabFault(message, code="hyperliquid.order_text", session_id=plan.session_id)
+        return signing.Draft(
+            action=action,
+            kind="order",
             nonce=nonce,
-            expires_after_ms=expires_after_ms,
-            vault_address=vault_address,
-            signer=self._signer,
-            network=self._network,
+            expires_after_ms=to_ns(expires_at) // _NANOSECONDS_PER_MILLISECOND,
+            vault_address=self._vault_address,
         )
+
+    def _sign(self, plan: Plan, *drafts: signing.Draft) -> tuple[SignedAction, ...]:
+        return signing.sign_drafts(drafts, plan, signer=self._signer, network=self._network)
 
     def _prepare(
         self, signed: SignedAction, *, kind: Literal["order", "noop"], effect: Literal["submit", "burn"]
@@ -290,6 +281,12 @@ class HyperliquidOrders:
             body=prepared.body_text.encode("utf-8"),
         )
         return self._transport.exchange(request, receipt=receipt)
+
+
+def _noop_draft(nonce: int) -> signing.Draft:
+    return signing.Draft(
+        action=codec_orders.noop_action(), kind="noop", nonce=nonce, expires_after_ms=None, vault_address=None
+    )
 
 
 def _judge(answer: HttpAnswer, rules: tuple[classify.Rule, ...]) -> _Judged:

@@ -7,20 +7,22 @@ young record speaks of and that are not shown yet are asked for again.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
-from quantlab.kernel.clock import Clock, parse_rfc3339, to_ns
+from quantlab.kernel.clock import Clock, parse_rfc3339
 from quantlab.kernel.errors import Denied
 from quantlab.model.execution import AccountFacts, DryCheck, FillReport, OrderReport
-from quantlab.model.instrument import Balance, Instrument, Quote, SystemStatus, VenueTime
+from quantlab.model.instrument import Balance, Depth, Instrument, Quote, SystemStatus, VenueTime
 from quantlab.model.order import OrderIntent, Plan
 from quantlab.venues.answers import as_list
-from quantlab.venues.hyperliquid import auth, codec, codec_orders, symbols
-from quantlab.venues.hyperliquid.calls import Allowance, HyperliquidCalls, decoded, failed
-from quantlab.venues.hyperliquid.codec_orders import Fill, OrderRow
+from quantlab.venues.hyperliquid import accounts, auth, codec, codec_orders, symbols
+from quantlab.venues.hyperliquid.calls import Allowance, HttpInfo, HyperliquidCalls, decoded, failed
+from quantlab.venues.hyperliquid.codec_orders import OrderRow
+from quantlab.venues.hyperliquid.trades import SLACK, AccountTrades
 from quantlab.venues.port import KeyTurns, VenueReadFailed
 from quantlab.venues.sockets import ConnectionFault, Connector
 from quantlab.venues.transport import Transport
@@ -28,16 +30,7 @@ from quantlab.venues.transport import Transport
 if TYPE_CHECKING:
     from quantlab.venues.hyperliquid.stream import HyperliquidExecutionStream
 
-_NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _MOST_RECORDS: Final = 2_000
-# The shorter of the two caps that are documented for one answer: a list of this length may go on.
-_FULL_PAGE: Final = 500
-_MOST_FILLS: Final = 10_000
-_MOST_PAGES: Final = _MOST_FILLS // _FULL_PAGE + 1
-# Fills of an order stand between its birth and its end; the slack is for clocks of different machines.
-_SLACK: Final = timedelta(seconds=60)
-_LOOKS_AGAIN: Final = 5
-_LOOK_AGAIN_MS: Final = 2_000
 
 
 class HyperliquidReads:
@@ -68,15 +61,15 @@ class HyperliquidReads:
         connector: Connector,
         allowance: Allowance | None = None,
     ) -> None:
-        self._calls = HyperliquidCalls(
-            transport=transport, base_url=base_url, turns=turns, allowance=allowance or Allowance()
-        )
+        self._transport = transport
+        self._calls = HyperliquidCalls(HttpInfo(transport, base_url), turns=turns, allowance=allowance or Allowance())
         self._account = None if account is None else auth.parse_address(account)
         self._signer = None if signer is None else auth.parse_address(signer)
         self._clock = clock
         self._stream_url = stream_url
         self._connector = connector
         self._role: codec.Role | None = None
+        self._standing: accounts.Standing | None = None
 
     @property
     def venue(self) -> str:
@@ -99,17 +92,21 @@ class HyperliquidReads:
             raise Denied(message, code="hyperliquid_signer_missing")
         return self._signer
 
+    @property
+    def account_is_public(self) -> bool:
+        """Return True: an address is all it takes."""
+        return True
+
     def parse_symbol(self, text: str) -> str:
         """Return our spelling of a market as operators write it; raises ``UsageFault``."""
         return symbols.parse_symbol(text)
 
     def read_time(self) -> VenueTime:
         """Read the venue's clock, in milliseconds."""
-        answer = self._calls.info_exchange("exchangeStatus", purpose="read_time")
+        answer = self._calls.info_answer("exchangeStatus", purpose="read_time")
         asked_at = parse_rfc3339(answer.exchange.started_at)
         answered_at = parse_rfc3339(answer.exchange.ended_at)
-        status = self._calls.result(answer, "exchangeStatus")
-        return decoded("read_time", lambda: codec.parse_time(status, asked_at=asked_at, answered_at=answered_at))
+        return decoded("read_time", lambda: codec.parse_time(answer.value, asked_at=asked_at, answered_at=answered_at))
 
     def read_system_status(self) -> SystemStatus:
         """Read whether the venue takes orders."""
@@ -137,29 +134,23 @@ class HyperliquidReads:
         now = self._clock.now()
         return decoded("read_quote", lambda: codec.parse_quote(book, instrument, read_at=now))
 
-    def read_account(self) -> AccountFacts:
-        """Read what the account is, and what the signer may do for it.
+    def read_depth(self, instrument: Instrument) -> Depth:
+        """Read the 20 best levels of each side; a crossed book is a bad answer."""
+        book = self._calls.info("l2Book", {"coin": instrument.venue_symbol}, purpose="read_depth")
+        now = self._clock.now()
+        return decoded("read_depth", lambda: codec.parse_depth(book, instrument, read_at=now))
 
-        Which agents there are is the master's to show; their names and expiries stand there, not with the agent.
+    def read_account(self) -> AccountFacts:
+        """Read what the account is, and what the signer may do for it."""
+        return self._read_standing().facts(self._clock.now())
+
+    def read_account_details(self) -> tuple[tuple[str, str], ...]:
+        """Read roles, account mode, rate budget and margin, as texts. The roles are those of :meth:`read_account`.
+
+        The mode is told as "not shown" when the venue does not answer for it.
         """
-        account, signer = self.account, self.signer_id
-        role = self._read_role(account)
-        signer_role = role if signer == account else self._read_role(signer)
-        master = self._master_of(account, role)
-        agents: tuple[codec.Agent, ...] = ()
-        if signer_role.name == "agent":
-            answer = self._calls.info("extraAgents", {"user": master}, purpose="read_account")
-            agents = decoded("read_account", lambda: codec.parse_agents(answer))
-        self._role = role
-        return codec.account_facts(
-            account=account,
-            role=role,
-            master=master,
-            signer=signer,
-            signer_role=signer_role,
-            agents=agents,
-            now=self._clock.now(),
-        )
+        standing = self._standing or self._read_standing()
+        return accounts.read_details(self._calls, standing, now=self._clock.now())
 
     def vault_address(self) -> str | None:
         """Return the account where an action must name it: a sub-account or a vault. None for an account of its own.
@@ -167,22 +158,31 @@ class HyperliquidReads:
         Reads the account's role unless :meth:`read_account` did.
         """
         if self._role is None:
-            self._role = self._read_role(self.account)
+            self._role = accounts.read_role(self._calls, self.account)
         return self.account if self._role.name in {"subAccount", "vault"} else None
 
     def read_balances(self) -> tuple[Balance, ...]:
         """Read margin, positions and spot tokens; see :func:`quantlab.venues.hyperliquid.codec.parse_balances`."""
-        user = {"user": self.account}
-        perp = self._calls.info("clearinghouseState", user, purpose="read_balances")
-        spot = self._calls.info("spotClearinghouseState", user, purpose="read_balances")
-        return decoded("read_balances", lambda: codec.parse_balances(perp, spot))
+        return accounts.read_funds(self._calls, self.account, purpose="read_balances")
 
     def read_open_orders(self, *, client_order_id: str | None = None) -> tuple[OrderReport, ...]:
-        """Read all open orders, or those of one client order id."""
+        """Read all open orders, or those of one client order id.
+
+        Of one client order id its own record is asked for besides: an order that any view shows has landed.
+        """
         purpose, source = "read_open_orders", "frontendOpenOrders"
         answer = self._calls.info(source, {"user": self.account}, purpose=purpose)
         rows = decoded(purpose, lambda: tuple(codec_orders.parse_open(row) for row in as_list(answer, source)))
-        return self._reports(purpose, source, _of_client_id(rows, client_order_id), is_ours=client_order_id is not None)
+        if client_order_id is None:
+            return self._trades.reports(purpose, source, rows, is_ours=False)
+        listed = _of_client_id(rows, client_order_id)
+        known = {row.venue_order_id for row in listed}
+        own = self._status_rows(client_order_id, purpose)
+        unlisted = [row for row in own if row.state == "open" and row.venue_order_id not in known]
+        return (
+            *self._trades.reports(purpose, source, listed, is_ours=True),
+            *self._trades.reports(purpose, "orderStatus", unlisted, is_ours=True),
+        )
 
     def read_closed_orders(self, *, since: datetime, client_order_id: str | None = None) -> tuple[OrderReport, ...]:
         """Read every closed order opened or closed since ``since``, which is cut to a whole millisecond.
@@ -206,7 +206,7 @@ class HyperliquidReads:
             for row in codec_orders.newest_records(rows)
             if row.state != "open" and max(row.opened_at, row.status_at) >= since
         ]
-        return self._reports(purpose, source, closed, is_ours=client_order_id is not None)
+        return self._trades.reports(purpose, source, closed, is_ours=client_order_id is not None)
 
     def read_order(self, venue_order_id: str) -> OrderReport | None:
         """Read one order by the venue's id; None when the venue cleanly answers that it shows none."""
@@ -216,7 +216,7 @@ class HyperliquidReads:
             return None
         if row.venue_order_id != str(number):
             raise failed("read_order", "bad_answer", "it shows another order than asked for")
-        return self._reports("read_order", "orderStatus", (row,), is_ours=True)[0]
+        return self._trades.reports("read_order", "orderStatus", (row,), is_ours=True)[0]
 
     def read_order_by_client_id(self, client_order_id: str) -> OrderReport | None:
         """Read the newest order of a client order id; None when the venue cleanly answers that it shows none.
@@ -225,14 +225,14 @@ class HyperliquidReads:
         """
         purpose = "read_order_by_client_id"
         rows = self._status_rows(client_order_id, purpose)
-        return self._reports(purpose, "orderStatus", rows, is_ours=True)[0] if rows else None
+        return self._trades.reports(purpose, "orderStatus", rows, is_ours=True)[0] if rows else None
 
     def read_fills(self, order: OrderReport) -> tuple[FillReport, ...]:
         """Read the fills of one order, one row a fill. Fills seen before must be among them."""
         if order.opened_at is None:
             raise failed("read_fills", "bad_answer", "the order's report has no opening time")
-        until = None if order.closed_at is None else order.closed_at + _SLACK
-        fills = self._fills_between("read_fills", order.opened_at - _SLACK, until)
+        until = None if order.closed_at is None else order.closed_at + SLACK
+        fills = self._trades.fills_between("read_fills", order.opened_at - SLACK, until)
         own = tuple(fill.report for fill in fills if fill.report.venue_order_id == order.venue_order_id)
         shown = {fill.venue_fill_id for fill in own}
         if not shown.issuperset(order.fill_ids) or sum(fill.size_base for fill in own) < order.filled_base:
@@ -241,8 +241,26 @@ class HyperliquidReads:
 
     def read_account_fills(self, *, since: datetime) -> tuple[FillReport, ...]:
         """Read every fill of the account since ``since`` (cut to a whole millisecond), to the end of the pages."""
-        fills = self._fills_between("read_account_fills", _whole_millisecond(since), None)
+        fills = self._trades.fills_between("read_account_fills", _whole_millisecond(since), None)
         return tuple(fill.report for fill in fills)
+
+    def fence_holds(self, signer_id: str | None) -> bool:
+        """Return True: every signed action bears its own expiry (H1)."""
+        del signer_id
+        return True
+
+    def assets_moved_by(self, plan: Plan) -> tuple[str, ...]:
+        """Return the position of a perp, both tokens of a spot pair. A margin balance moves with every price."""
+        if not symbols.is_spot(plan.symbol):
+            return (plan.venue_symbol,)
+        base, _, quote = plan.symbol.partition("-")
+        return symbols.spot_asset(base), symbols.spot_asset(quote)
+
+    def account_refusals(self) -> tuple[str, ...]:
+        """Return a sentence for the all-zero account, which nobody holds."""
+        if self._account == auth.ZERO_ADDRESS:
+            return ("The all-zero address is a placeholder, not an account: put your account's address in its place.",)
+        return ()
 
     def freeze_order_text(self, plan: Plan) -> str:
         """Return the exact text of the plan's unsigned action, in the key order that is hashed."""
@@ -290,6 +308,25 @@ class HyperliquidReads:
         except ConnectionFault as fault:
             raise failed("check_stream", "not_reached", str(fault)) from None
 
+    def over_stream(self) -> AbstractContextManager[HyperliquidReads]:
+        """Return reads that ask over one stream connection by `post`, which the first read opens."""
+        return self._over_stream()
+
+    @contextmanager
+    def _over_stream(self) -> Iterator[HyperliquidReads]:
+        # Loaded here, as the streams are.
+        from quantlab.venues.hyperliquid.posts import InfoPosts
+
+        posts = InfoPosts(
+            transport=self._transport, connector=self._connector, stream_url=self._stream_url, clock=self._clock
+        )
+        try:
+            reads: HyperliquidReads = copy.copy(self)
+            reads._calls = self._calls.over(posts)
+            yield reads
+        finally:
+            posts.close()
+
     def open_stream(self) -> HyperliquidExecutionStream:
         """Open the stream of the account's orders and fills.
 
@@ -309,18 +346,14 @@ class HyperliquidReads:
         except ConnectionFault as fault:
             raise failed("open_stream", "not_reached", str(fault)) from None
 
-    def _read_role(self, address: str) -> codec.Role:
-        answer = self._calls.info("userRole", {"user": address}, purpose="read_account")
-        return decoded("read_account", lambda: codec.parse_role(answer))
+    def _read_standing(self) -> accounts.Standing:
+        standing = accounts.read_standing(self._calls, account=self.account, signer=self.signer_id)
+        self._role, self._standing = standing.role, standing
+        return standing
 
-    def _master_of(self, account: str, role: codec.Role) -> str:
-        if role.name == "vault":
-            answer = self._calls.info("vaultDetails", {"vaultAddress": account}, purpose="read_account")
-            return decoded("read_account", lambda: codec.parse_vault_leader(answer))
-        # An agent has an owner too, but is no account: nothing can be signed for it.
-        if role.name == "subAccount" and role.owner is not None:
-            return role.owner
-        return account
+    @property
+    def _trades(self) -> AccountTrades:
+        return AccountTrades(self._calls, self.account, self._clock)
 
     def _read_status(self, wanted: int | str, purpose: str) -> OrderRow | None:
         answer = self._calls.info("orderStatus", {"user": self.account, "oid": wanted}, purpose=purpose)
@@ -332,64 +365,9 @@ class HyperliquidReads:
             raise failed(purpose, "bad_answer", "it shows an order of another client order id")
         return () if row is None else (row,)
 
-    def _reports(
-        self, purpose: str, source: str, rows: Sequence[OrderRow], *, is_ours: bool
-    ) -> tuple[OrderReport, ...]:
-        """Return the reports of orders, their fills read where there can be any.
-
-        Fills of ours that may still be on their way to this view are asked for again, for ten seconds at most.
-        """
-        fills = self._fills_of(purpose, rows)
-        for _ in range(_LOOKS_AGAIN):
-            now = self._clock.now()
-            if not is_ours or not any(codec_orders.awaits_fills(row, fills, read_at=now) for row in rows):
-                break
-            self._clock.sleep_ms(_LOOK_AGAIN_MS)
-            fills = self._fills_of(purpose, rows)
-        now = self._clock.now()
-        return decoded(
-            purpose,
-            lambda: tuple(
-                codec_orders.report_of(row, fills, source=source, read_at=now, by_fills=is_ours) for row in rows
-            ),
-        )
-
-    def _fills_of(self, purpose: str, rows: Sequence[OrderRow]) -> tuple[Fill, ...]:
-        traded = [row for row in rows if row.may_have_traded]
-        if not traded:
-            return ()
-        is_over = all(row.state not in {"open", "unrecognised"} for row in traded)
-        until = max(row.status_at for row in traded) + _SLACK if is_over else None
-        return self._fills_between(purpose, min(row.opened_at for row in traded) - _SLACK, until)
-
-    def _fills_between(self, purpose: str, since: datetime, until: datetime | None) -> tuple[Fill, ...]:
-        """Return every fill from ``since`` to ``until``, all pages, oldest first. Bounds are inclusive at the venue."""
-        fields: dict[str, Any] = {"user": self.account}
-        if until is not None:
-            fields["endTime"] = _to_ms(until)
-        found: dict[str, Fill] = {}
-        start = since
-        for _ in range(_MOST_PAGES):
-            answer = self._calls.info("userFillsByTime", fields | {"startTime": _to_ms(start)}, purpose=purpose)
-            page = decoded(purpose, functools.partial(codec_orders.parse_fills, answer, "userFillsByTime"))
-            known = len(found)
-            found.update((f"{fill.report.venue_order_id} {fill.report.venue_fill_id}", fill) for fill in page)
-            if len(found) >= _MOST_FILLS:
-                break
-            if len(page) < _FULL_PAGE:
-                return tuple(sorted((fill for fill in found.values() if fill.at >= since), key=lambda fill: fill.at))
-            if len(found) == known:
-                raise failed(purpose, "bad_answer", "the list of fills does not go on")
-            start = max(fill.at for fill in page)
-        raise failed(purpose, "bad_answer", f"there are more than {len(found)} fills, which the venue may not all show")
-
 
 def _of_client_id(rows: Sequence[OrderRow], client_order_id: str | None) -> Sequence[OrderRow]:
     return [row for row in rows if client_order_id in {None, row.client_order_id}]
-
-
-def _to_ms(at: datetime) -> int:
-    return max(to_ns(at) // _NANOSECONDS_PER_MILLISECOND, 0)
 
 
 def _whole_millisecond(at: datetime) -> datetime:

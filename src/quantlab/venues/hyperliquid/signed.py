@@ -19,38 +19,62 @@ from quantlab.venues.hyperliquid.auth import BadSignature, HyperliquidSigner, Ne
 _LARGEST_MS: Final = 9_999_999_999_999
 
 
-def sign_action(
-    action: Mapping[str, Any],
-    *,
-    kind: Literal["order", "noop"],
-    plan: Plan,
-    nonce: int,
-    expires_after_ms: int | None,
-    vault_address: str | None,
-    signer: HyperliquidSigner,
-    network: Network,
-) -> SignedAction:
-    """Return an action with its signature and the exact body that carries both.
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An action before it is signed: nonce and expiry in milliseconds, and whom it acts for."""
+
+    action: Mapping[str, Any]
+    kind: Literal["order", "noop"]
+    nonce: int
+    expires_after_ms: int | None
+    vault_address: str | None
+
+
+def sign_drafts(
+    drafts: tuple[Draft, ...], plan: Plan, *, signer: HyperliquidSigner, network: Network
+) -> tuple[SignedAction, ...]:
+    """Return actions with their signatures and the exact bodies that carry both. The key is read once.
 
     Raises:
-        QuantLabFault: nonce or expiry is not in milliseconds. A bug of ours.
+        QuantLabFault: a nonce or an expiry is not in milliseconds. A bug of ours.
         Denied: the key is missing, malformed or another's. Nothing was signed.
     """
-    require_milliseconds(nonce, expires_after_ms)
-    hashed = auth.action_hash(action, nonce=nonce, vault_address=vault_address, expires_after_ms=expires_after_ms)
-    signature = signer.sign(hashed, network=network)
-    text = codec_orders.action_text(action)
+    for draft in drafts:
+        require_milliseconds(draft.nonce, draft.expires_after_ms)
+    hashes = tuple(
+        auth.action_hash(
+            draft.action,
+            nonce=draft.nonce,
+            vault_address=draft.vault_address,
+            expires_after_ms=draft.expires_after_ms,
+        )
+        for draft in drafts
+    )
+    signatures = signer.sign_all(hashes, network=network)
+    return tuple(
+        _signed(draft, plan, hashed=hashed, signature=signature, signer=signer, network=network)
+        for draft, hashed, signature in zip(drafts, hashes, signatures, strict=True)
+    )
+
+
+def _signed(
+    draft: Draft, plan: Plan, *, hashed: bytes, signature: Signature, signer: HyperliquidSigner, network: Network
+) -> SignedAction:
+    text = codec_orders.action_text(draft.action)
     body = body_text(
-        text, nonce=nonce, signature=signature, vault_address=vault_address, expires_after_ms=expires_after_ms
+        text,
+        nonce=draft.nonce,
+        signature=signature,
+        vault_address=draft.vault_address,
+        expires_after_ms=draft.expires_after_ms,
     )
     return SignedAction(
-        kind=kind,
+        kind=draft.kind,
         network=network,
         action_text=text,
         action_hash="0x" + hashed.hex(),
-        nonce=nonce,
-        expires_after_ms=expires_after_ms,
-        vault_address=vault_address,
+        nonce=draft.nonce,
+        expires_after_ms=draft.expires_after_ms,
+        vault_address=draft.vault_address,
         signer_address=signer.address,
         signature_r=signature.r,
         signature_s=signature.s,

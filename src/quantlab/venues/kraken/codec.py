@@ -14,7 +14,9 @@ import msgspec
 from quantlab.model.execution import AccountFacts
 from quantlab.model.instrument import (
     Balance,
+    Depth,
     Instrument,
+    Level,
     MarketMode,
     Quote,
     SystemStatus,
@@ -127,14 +129,26 @@ def parse_quote(result: object, instrument: Instrument, *, read_at: datetime) ->
     Raises:
         BadAnswer: a side is empty, the book is crossed, or it is another market's.
     """
-    name, row = _only(result, "result")
-    if name not in {instrument.venue_symbol, *instrument.venue_symbol_aliases}:
-        raise BadAnswer(f"the book is of {name}, not of {instrument.venue_symbol}")
+    row = _book_of(result, instrument)
     bid = _best(row, "bids")
     ask = _best(row, "asks")
     if bid >= ask or bid <= 0:
         raise BadAnswer(f"the book is crossed: bid {bid}, ask {ask}")
     return Quote(bid=bid, ask=ask, read_at=read_at)
+
+
+def parse_depth(result: object, instrument: Instrument, *, read_at: datetime) -> Depth:
+    """Return the levels of a Depth answer; an empty side is one without levels.
+
+    Raises:
+        BadAnswer: a level is malformed, the book is crossed or in disorder, or it is another market's.
+    """
+    row = _book_of(result, instrument)
+    depth = Depth(bids=_levels(row, "bids"), asks=_levels(row, "asks"), read_at=read_at)
+    flaw = depth.flaw()
+    if flaw is not None:
+        raise BadAnswer(flaw)
+    return depth
 
 
 def parse_balances(result: object) -> tuple[Balance, ...]:
@@ -189,6 +203,17 @@ def parse_account(result: object, *, signer_id: str) -> AccountFacts:
     )
 
 
+def account_details(facts: AccountFacts) -> tuple[tuple[str, str], ...]:
+    """Return what the venue says of the key in use, as labels and texts for a person."""
+    window = facts.nonce_window
+    return (
+        ("key name", facts.key_name or "none"),
+        ("key valid until", facts.valid_until or "no end"),
+        ("nonce window", "not shown" if window is None else str(window)),
+        ("permissions", ", ".join(facts.permissions) or "none"),
+    )
+
+
 def parse_stream_token(result: object) -> str:
     """Return the token of GetWebSocketsToken."""
     token = answers.text_in(answers.as_object(result, "result"), "token")
@@ -221,6 +246,23 @@ def _highest_fee_bps(row: Mapping[str, Any]) -> Decimal:
     if len(first) != 2:
         raise BadAnswer("fees is not a list of pairs")
     return answers.as_decimal(first[1], "fees") * _BPS_PER_PERCENT
+
+
+def _book_of(result: object, instrument: Instrument) -> Mapping[str, Any]:
+    name, row = _only(result, "result")
+    if name not in {instrument.venue_symbol, *instrument.venue_symbol_aliases}:
+        raise BadAnswer(f"the book is of {name}, not of {instrument.venue_symbol}")
+    return row
+
+
+def _levels(row: Mapping[str, Any], side: str) -> tuple[Level, ...]:
+    levels = [answers.as_list(level, side) for level in answers.as_list(row.get(side), side)]
+    if any(len(level) < 2 for level in levels):
+        raise BadAnswer(f"a level of {side} has no price and size")
+    return tuple(
+        Level(price=answers.as_decimal(level[0], side), size_base=answers.as_decimal(level[1], side))
+        for level in levels
+    )
 
 
 def _best(row: Mapping[str, Any], side: str) -> Decimal:

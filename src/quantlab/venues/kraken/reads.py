@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from quantlab.kernel.clock import NANOSECONDS_PER_SECOND, Clock, parse_rfc3339, to_ns
 from quantlab.model.execution import AccountFacts, DryCheck, FillReport, OrderReport
-from quantlab.model.instrument import Balance, Instrument, Quote, SystemStatus, VenueTime
+from quantlab.model.instrument import Balance, Depth, Instrument, Quote, SystemStatus, VenueTime
 from quantlab.model.order import OrderIntent, Plan
 from quantlab.venues.answers import BadAnswer, as_object
 from quantlab.venues.kraken import classify, codec, codec_orders, symbols
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from quantlab.venues.kraken.stream import KrakenExecutionStream
 
 _TRADES_PER_CALL: Final = 20
+_BOOK_LEVELS: Final = 100
 
 
 class KrakenReads:
@@ -71,6 +72,7 @@ class KrakenReads:
         self._public_stream_url = public_stream_url or stream_url
         self._connector = connector
         self._redactor = redactor
+        self._facts: AccountFacts | None = None
 
     @property
     def venue(self) -> str:
@@ -81,6 +83,11 @@ class KrakenReads:
     def signer_id(self) -> str:
         """Return the fingerprint of the key in use; raises ``Denied`` when no key is given."""
         return self._calls.credentials.signer_id
+
+    @property
+    def account_is_public(self) -> bool:
+        """Return False: an account is read with its key."""
+        return False
 
     def parse_symbol(self, text: str) -> str:
         """Return our spelling of a market as operators write it; raises ``UsageFault``."""
@@ -114,11 +121,26 @@ class KrakenReads:
         now = self._clock.now()
         return decoded("read_quote", lambda: codec.parse_quote(result, instrument, read_at=now))
 
+    def read_depth(self, instrument: Instrument) -> Depth:
+        """Read the 100 best levels of each side; a crossed book is a bad answer."""
+        fields = {"pair": symbols.altname_of(instrument.symbol), "count": str(_BOOK_LEVELS)}
+        result = self._calls.public("Depth", fields, purpose="read_depth")
+        now = self._clock.now()
+        return decoded("read_depth", lambda: codec.parse_depth(result, instrument, read_at=now))
+
     def read_account(self) -> AccountFacts:
         """Read whose key this is and what it may do."""
         result = self._calls.private("GetApiKeyInfo", {}, purpose="read_account")
         signer_id = self.signer_id
-        return decoded("read_account", lambda: codec.parse_account(result, signer_id=signer_id))
+        self._facts = decoded("read_account", lambda: codec.parse_account(result, signer_id=signer_id))
+        return self._facts
+
+    def read_account_details(self) -> tuple[tuple[str, str], ...]:
+        """Return the key's name, end, nonce window and permissions, of what :meth:`read_account` read.
+
+        Asks the venue only when that was not called yet.
+        """
+        return codec.account_details(self._facts or self.read_account())
 
     def read_balances(self) -> tuple[Balance, ...]:
         """Read the account's funds."""
@@ -209,6 +231,19 @@ class KrakenReads:
         )
         return decoded("read_account_fills", lambda: codec_orders.parse_trades(rows))
 
+    def fence_holds(self, signer_id: str | None) -> bool:
+        """Return whether the key in use is the one that signed: its private reads carry higher nonces (K2)."""
+        return signer_id == self.signer_id
+
+    def assets_moved_by(self, plan: Plan) -> tuple[str, ...]:
+        """Return base and quote of the pair."""
+        base, _, quote = plan.symbol.partition("-")
+        return base, quote
+
+    def account_refusals(self) -> tuple[str, ...]:
+        """Return nothing: the key names its account."""
+        return ()
+
     def freeze_order_text(self, plan: Plan) -> str:
         """Return the form text of the plan's order without nonce, deadline and ``validate``."""
         return codec_orders.order_text(plan)
@@ -272,6 +307,10 @@ class KrakenReads:
             return ping_public_stream(self._connector, self._public_stream_url, clock=self._clock)
         except ConnectionFault as fault:
             raise failed("check_stream", "not_reached", self._redactor.redact(str(fault))) from None
+
+    def over_stream(self) -> None:
+        """Return None: Kraken's stream answers no questions of account or market."""
+        return
 
     def open_stream(self) -> KrakenExecutionStream:
         """Open the private stream of executions.

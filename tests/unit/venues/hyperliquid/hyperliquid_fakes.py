@@ -147,7 +147,7 @@ class CountingTurn:
         raise AssertionError("a read needs no nonce")
 
     def spend_points(self, points, *, capacity, decay_per_kilosecond):
-        assert (1200, 20_000) == (capacity, decay_per_kilosecond)
+        assert (900, 5_000) == (capacity, decay_per_kilosecond)
         self.weights.append(points)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quantlab.venues.effects import NOT_ADMITTED
+from quantlab.model.execution import NOT_ADMITTED
 from quantlab.venues.hyperliquid import classify
 from quantlab.venues.hyperliquid.classify import BURN_RULES, CANCEL_RULES, SUBMIT_RULES
 
@@ -131,6 +131,21 @@ def test_http_statuses(status, rule, kind):
     verdict = classify.classify_effect_status(status)
     assert ("unknown", rule) == (verdict.outcome, verdict.rule)
     assert kind == classify.classify_http_status(status)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("429 Too Many Requests: null", "rate_limited"),
+        ("Server answered 503", "venue_fault"),
+        ("422 Unprocessable Entity: Failed to deserialize the JSON body into the target type", "bad_answer"),
+        ("order 4290 of 1500", "bad_answer"),
+        ("", "bad_answer"),
+    ],
+)
+def test_errors_of_posts(text, kind):
+    """The status stands in the text; a text without one is an answer that can not be used."""
+    assert kind == classify.classify_post_error(text)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import copy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from quantlab.venues.answers import BadAnswer
@@ -193,6 +194,55 @@ def test_a_book_without_two_sides_is_a_bad_answer(book):
     """Unknown coin (null), another market, a side that is missing or empty, a crossed book."""
     with pytest.raises(BadAnswer):
         codec.parse_quote(book, codec.parse_perp(META, "ETH"), read_at=START)
+
+
+def test_all_levels_of_a_book():
+    """Best first, exactly; a side may be empty."""
+    market = codec.parse_perp(META, "ETH")
+    depth = codec.parse_depth(
+        _changed(BOOK, "levels", 0, to=[{"px": "2000.0", "sz": "1"}, {"px": "1999", "sz": "0.25", "n": 3}]),
+        market,
+        read_at=START,
+    )
+    assert [("2000.0", "1"), ("1999", "0.25")] == [(str(one.price), str(one.size_base)) for one in depth.bids]
+    assert (Decimal("2000.1"), START) == (depth.asks[0].price, depth.read_at)
+    assert ((), 1) == (
+        codec.parse_depth(_changed(BOOK, "levels", 0, to=[]), market, read_at=START).bids,
+        len(depth.asks),
+    )
+    recorded = codec.parse_depth(
+        answer_of("17_info_l2Book.json"), msgspec.structs.replace(market, venue_symbol="DYDX"), read_at=START
+    )
+    assert (20, 20) == (len(recorded.bids), len(recorded.asks))
+    assert Decimal("2.1105") == recorded.worst_price(Decimal("134.5"), buying=False)
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        None,
+        {**BOOK, "coin": "BTC"},
+        {**BOOK, "levels": [[]]},
+        {**BOOK, "levels": [None, []]},
+        {**BOOK, "levels": [[None], []]},
+        {**BOOK, "levels": [[{"px": "1"}], []]},
+        {**BOOK, "levels": [[{"px": "1", "sz": "x"}], []]},
+        {**BOOK, "levels": [[{"px": "1", "sz": "0"}], []]},
+        {**BOOK, "levels": [BOOK["levels"][1], BOOK["levels"][0]]},
+    ],
+)
+def test_levels_that_are_no_book_are_a_bad_answer(book):
+    """Another market's, malformed, or crossed."""
+    with pytest.raises(BadAnswer):
+        codec.parse_depth(book, codec.parse_perp(META, "ETH"), read_at=START)
+
+
+def test_the_rate_budget():
+    """Used and allowed, with or without the newer member."""
+    assert (36589831368, 170043731737) == codec.parse_rate_budget(answer_of("20_info_userRateLimit.json"))
+    for value in (None, {}, {"nRequestsUsed": 1, "nRequestsCap": "2"}):
+        with pytest.raises(BadAnswer):
+            codec.parse_rate_budget(value)
 
 
 PERP = {

@@ -293,7 +293,17 @@ def test_fees_and_liquidity(changes, fee_quote, liquidity):
     assert (Decimal(fee_quote), liquidity) == (fill.fee_quote, fill.report.liquidity)
 
 
-@pytest.mark.parametrize("change", [{"time": None}, {"px": "-1"}, {"sz": None}, {"oid": "7"}, {"tid": None}])
+@pytest.mark.parametrize(("told", "kept"), [("0.0", "0"), ("-12.5", "-12.5"), ("3.75", "3.75"), (None, None)])
+def test_closed_pnl_is_the_venues(told, kept):
+    """What closing a position brought is taken as it stands, losses too; where it is not told it is not known."""
+    (fill,) = _fills({"closedPnl": told})
+    assert (None if kept is None else Decimal(kept)) == fill.report.closed_pnl
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"time": None}, {"px": "-1"}, {"sz": None}, {"oid": "7"}, {"tid": None}, {"closedPnl": "much"}],
+)
 def test_a_broken_fill_is_a_bad_answer(change):
     """No fill is dropped or guessed."""
     with pytest.raises(BadAnswer):

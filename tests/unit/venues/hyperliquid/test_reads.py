@@ -125,9 +125,19 @@ def test_an_unknown_market_is_known_to_be_unknown(symbol, meta):
 
 
 def test_an_unknown_coin_has_no_book():
-    """The venue answers null, which is no quote."""
-    reads, _ = _reads(None)
+    """The venue answers null, which is no quote and no depth."""
+    reads, _ = _reads(None, None)
     _failed("bad_answer", lambda: reads.read_quote(codec.parse_perp(META, "ETH")))
+    _failed("bad_answer", lambda: reads.read_depth(codec.parse_perp(META, "ETH")))
+
+
+def test_a_book_by_levels():
+    """One light question, and the time of reading it."""
+    reads, ports = _reads(BOOK)
+    depth = reads.read_depth(codec.parse_perp(META, "ETH"))
+    assert (Decimal("2000.0"), START) == (depth.worst_price(Decimal(1), buying=False), depth.read_at)
+    assert ([{"type": "l2Book", "coin": "ETH"}], [2]) == (ports.asked(), ports.turns.shared.weights)
+    assert ["read_depth"] == [exchange.purpose for exchange in ports.transport.tape.take()]
 
 
 BROKEN = {
@@ -155,9 +165,8 @@ def test_a_read_without_a_clean_answer_fails(name):
 
 
 def test_an_agents_account():
-    """Roles of account and signer and the master's agents, each asked once, the role's weight counted."""
+    """An agent names its master, so one role and the master's agents are asked for, their weight counted."""
     reads, ports = _reads(
-        {"role": "user"},
         {"role": "agent", "data": {"user": ACCOUNT}},
         [{"name": "desk", "address": SIGNER, "validUntil": NOW_MS + 1}],
     )
@@ -170,13 +179,12 @@ def test_an_agents_account():
         facts.nonce_window,
     )
     assert [
-        {"type": "userRole", "user": ACCOUNT},
         {"type": "userRole", "user": SIGNER},
         {"type": "extraAgents", "user": ACCOUNT},
     ] == ports.asked()
-    assert [60, 60, 20] == ports.turns.shared.weights
+    assert [60, 20] == ports.turns.shared.weights
     assert None is reads.vault_address()
-    assert 3 == len(ports.connector.endpoints)
+    assert 2 == len(ports.connector.endpoints)
 
 
 def test_an_owner_needs_no_agents():
@@ -189,7 +197,7 @@ def test_an_owner_needs_no_agents():
 def test_a_sub_account_is_its_masters():
     """Agents are the master's; actions must name the sub-account."""
     reads, ports = _reads(
-        {"role": "subAccount", "data": {"master": MASTER}}, {"role": "agent", "data": {"user": MASTER}}, []
+        {"role": "agent", "data": {"user": MASTER}}, {"role": "subAccount", "data": {"master": MASTER}}, []
     )
     assert reads.read_account().can_trade
     assert {"type": "extraAgents", "user": MASTER} == ports.asked()[2]
@@ -198,7 +206,7 @@ def test_a_sub_account_is_its_masters():
 
 def test_a_vault_is_its_leaders():
     """Who leads it is asked of the vault."""
-    reads, ports = _reads({"role": "vault"}, {"role": "agent", "data": {"user": MASTER}}, {"leader": MASTER}, [])
+    reads, ports = _reads({"role": "agent", "data": {"user": MASTER}}, {"role": "vault"}, {"leader": MASTER}, [])
     assert reads.read_account().can_trade
     assert {"type": "vaultDetails", "vaultAddress": ACCOUNT} == ports.asked()[2]
     asked_alone, ports = _reads({"role": "vault"})
@@ -212,7 +220,7 @@ def test_a_vault_is_its_leaders():
 def test_an_agents_own_address_is_no_account():
     """It would show an empty account: it can not trade."""
     reads, _ = _reads({"role": "agent", "data": {"user": MASTER}}, account=SIGNER)
-    reads_other, _ = _reads({"role": "agent", "data": {"user": MASTER}}, {"role": "user"})
+    reads_other, _ = _reads({"role": "user"}, {"role": "agent", "data": {"user": MASTER}})
     assert not reads_other.read_account().can_trade
     with pytest.raises(IndexError):
         reads.read_account()
@@ -237,8 +245,59 @@ def test_open_orders_with_and_without_fills():
         (order.state, order.filled_base) for order in reads.read_open_orders()
     ]
     assert {"type": "userFillsByTime", "user": ACCOUNT, "startTime": NOW_MS - 60_000} == ports.asked()[1]
-    reads, _ = _reads([untouched, order_row(sz="0.25")])
-    assert [ORDER_ID] == [order.venue_order_id for order in reads.read_open_orders(client_order_id=CLIENT_ID)]
+
+
+@pytest.mark.parametrize("status", ["open", "triggered"])
+def test_open_orders_of_one_id_are_asked_of_two_views(status):
+    """What the list does not show yet, the order's own record may; what both show is one order."""
+    found = {"status": "order", "order": record(status, sz="0.25")}
+    foreign = order_row(sz="0.25", oid=1, cloid=None)
+    reads, ports = _reads([foreign], found)
+    (order,) = reads.read_open_orders(client_order_id=CLIENT_ID)
+    assert (ORDER_ID, "open", status, "orderStatus") == (
+        order.venue_order_id,
+        order.state,
+        order.raw_state,
+        order.source,
+    )
+    assert {"type": "orderStatus", "user": ACCOUNT, "oid": CLIENT_ID} == ports.asked()[1]
+    assert [20, 2] == ports.turns.shared.weights
+    reads, ports = _reads([foreign, order_row(sz="0.25")], found)
+    assert [(ORDER_ID, "frontendOpenOrders")] == [
+        (order.venue_order_id, order.source) for order in reads.read_open_orders(client_order_id=CLIENT_ID)
+    ]
+    assert 2 == len(ports.connector.endpoints)
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed"),
+    [
+        ({"status": "unknownOid"}, [order_row(sz="0.25")]),
+        ({"status": "unknownOid"}, []),
+        ({"status": "order", "order": record("canceled", sz="0.25")}, []),
+        ({"status": "order", "order": record("scheduledCancel", sz="0.25")}, [order_row(sz="0.25")]),
+    ],
+)
+def test_an_order_of_one_id_is_open_when_a_view_says_so(answer, listed):
+    """An ended order is none of the open ones; what the list still shows is shown, for its end stands elsewhere."""
+    reads, _ = _reads(listed, answer)
+    assert len(listed) == len(reads.read_open_orders(client_order_id=CLIENT_ID))
+
+
+def test_open_orders_of_one_id_need_both_views():
+    """One view that fails is a failed read, and an order of another id is no answer to the question."""
+    reads, _ = _reads([order_row(sz="0.25")], (http_answer(b"<html>", status="502 Bad gateway"),))
+    _failed("venue_fault", lambda: reads.read_open_orders(client_order_id=CLIENT_ID))
+    reads, _ = _reads([], {"status": "order", "order": record("open", sz="0.25", cloid=OTHER_ID)})
+    _failed("bad_answer", lambda: reads.read_open_orders(client_order_id=CLIENT_ID))
+
+
+def test_an_open_order_that_only_its_record_shows_has_its_fills():
+    """Part of it traded: the fills are asked for, as of every order of ours."""
+    found = {"status": "order", "order": record("open", sz="0.15")}
+    reads, _ = _reads([], found, [fill_row(sz="0.1")])
+    (order,) = reads.read_open_orders(client_order_id=CLIENT_ID)
+    assert ("partially_filled", Decimal("0.1")) == (order.state, order.filled_base)
 
 
 def _closed(*answers, client_order_id=None, since=SINCE):
@@ -458,3 +517,10 @@ def test_the_public_stream_is_checked():
     assert "connected, subscribed, ping answered" == reads.check_stream()
     reads, _ = _streaming(b"")
     _failed("not_reached", reads.check_stream)
+
+
+def test_the_fence_is_in_every_signed_action():
+    """Each bears its own expiry, so no later nonce has to be seen: nothing is asked."""
+    reads, ports = _reads()
+    assert (True, True) == (reads.fence_holds(SIGNER), reads.fence_holds(None))
+    assert [] == ports.connector.endpoints

@@ -168,6 +168,53 @@ def test_a_book_that_can_not_be_trusted_is_bad(name, asks, bids):
         codec.parse_quote({name: {"asks": asks, "bids": bids}}, _instrument(), read_at=NOW)
 
 
+def test_all_levels_of_a_book():
+    """Best first, exactly; a side may be empty."""
+    bids = [["2000.00000", "2.000", 1], ["1999.50000", "0.125", 1]]
+    depth = codec.parse_depth({"ETHUSD": {"asks": [], "bids": bids}}, _instrument(), read_at=NOW)
+    assert [("2000.00000", "2.000"), ("1999.50000", "0.125")] == [(str(b.price), str(b.size_base)) for b in depth.bids]
+    assert ((), NOW) == (depth.asks, depth.read_at)
+
+
+@pytest.mark.parametrize(
+    ("name", "asks", "bids"),
+    [
+        ("XXBTZUSD", [], []),
+        ("XETHZUSD", None, []),
+        ("XETHZUSD", [["2"]], []),
+        ("XETHZUSD", [["2", "x"]], []),
+        ("XETHZUSD", [[None, "1"]], []),
+        ("XETHZUSD", ["2"], []),
+        ("XETHZUSD", [["2", "0"]], []),
+        ("XETHZUSD", [["2", "1"]], [["2", "1"]]),
+        ("XETHZUSD", [], [["1", "1"], ["2", "1"]]),
+    ],
+)
+def test_levels_that_are_no_book_are_bad(name, asks, bids):
+    """Another market's, malformed, crossed, or in disorder."""
+    with pytest.raises(BadAnswer):
+        codec.parse_depth({name: {"asks": asks, "bids": bids}}, _instrument(), read_at=NOW)
+
+
+def test_what_is_told_of_a_key():
+    """Each detail in words, also where the venue does not say."""
+    facts = codec.parse_account(ACCOUNT, signer_id=SIGNER)
+    assert (
+        ("key name", "desk"),
+        ("key valid until", "no end"),
+        ("nonce window", "0"),
+        ("permissions", "query-funds, query-open-trades, query-closed-trades, modify-trades"),
+    ) == codec.account_details(facts)
+    bare = {"apiKeyName": "", "nonceWindow": None, "permissions": [], "validUntil": "1790000000"}
+    told = dict(codec.account_details(codec.parse_account(ACCOUNT | bare, signer_id=SIGNER)))
+    assert {
+        "key name": "none",
+        "key valid until": "2026-09-21T14:13:20Z",
+        "nonce window": "not shown",
+        "permissions": "none",
+    } == told
+
+
 def test_balances_count_holds_and_credit():
     """Available is balance and credit less what orders and credit lines hold."""
     read = codec.parse_balances(
@@ -297,6 +344,8 @@ def test_recorded_time_status_book_and_balances():
     book = recording("09_depth_xbtusdt.json")["response"]["body"]["result"]
     quote = codec.parse_quote(book, market, read_at=NOW)
     assert quote.bid < quote.ask
+    depth = codec.parse_depth(book, market, read_at=NOW)
+    assert (quote.bid, quote.ask) == (depth.bids[0].price, depth.asks[0].price)
     cases = recording("28_balances.json")["response"]["body"]["cases"]
     balances = {b.asset: b for b in codec.parse_balances(cases[1]["result"])}
     assert Decimal("4.7050") == balances["USD"].available

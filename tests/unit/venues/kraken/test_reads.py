@@ -122,6 +122,40 @@ def test_an_unknown_market_is_known_to_be_unknown():
     assert ("EQuery:Unknown asset pair",) == fault.errors
 
 
+def test_a_book_by_levels():
+    """A hundred levels, asked without a key."""
+    book = {"asks": [["2001", "1", 1], ["2002", "1", 1]], "bids": [["2000", "1", 1]]}
+    reads, ports = _reads(_pair_answer(), kraken_answer({"XETHZUSD": book}), credentials=False)
+    depth = reads.read_depth(reads.read_instrument("ETH-USD"))
+    assert (Decimal(2002), None, START) == (
+        depth.worst_price(Decimal(2), buying=True),
+        depth.worst_price(Decimal(2), buying=False),
+        depth.read_at,
+    )
+    assert "/0/public/Depth?pair=ETHUSD&count=100" == ports.sent(1)[0]
+    assert ["read_instrument", "read_depth"] == [exchange.purpose for exchange in ports.transport.tape.take()]
+
+
+def test_details_of_the_key_are_read_once():
+    """What the account's read told is told again, without a request; alone they make that read."""
+    reads, ports = _reads(kraken_answer({**ACCOUNT, "apiKey": API_KEY}))
+    reads.read_account()
+    assert ("key name", "desk") == reads.read_account_details()[0] == reads.read_account_details()[0]
+    assert 1 == len(ports.connector.endpoints)
+    reads, ports = _reads(kraken_answer({**ACCOUNT, "apiKey": API_KEY}))
+    assert ("nonce window", "0") == reads.read_account_details()[2]
+    assert "/0/private/GetApiKeyInfo" == ports.sent()[0]
+    reads, _ = _reads(kraken_answer(errors=["EAPI:Invalid key"]))
+    _failed("credentials_refused", reads.read_account_details)
+
+
+def test_the_stream_answers_no_questions():
+    """There are no reads over it."""
+    reads, ports = _reads()
+    assert None is reads.over_stream()
+    assert [] == ports.connector.endpoints
+
+
 def test_private_reads_take_their_turn():
     """Key, points, nonce, and one signed exchange each."""
     reads, ports = _reads(
