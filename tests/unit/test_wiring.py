@@ -4,22 +4,27 @@ import os
 import pwd
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from quantlab import config, wiring
 from quantlab.kernel.clock import SystemClock
 from quantlab.kernel.errors import Denied, UsageFault
 from quantlab.kernel.ids import SystemEntropy
+from quantlab.model.key_source import KeySource
 from quantlab.rehearsal.accounts import make_keys, profile_env
 from quantlab.storage.durable import OsDisk
 from quantlab.storage.ledger_sqlite import SqliteLedger
+from quantlab.venues.hyperliquid.orders import HyperliquidOrders
 from quantlab.venues.kraken.orders import KrakenOrders
 from quantlab.venues.rehearsal_clock import RehearsalClock
-from tests.support.virtual import URL, Bench, spell
+from tests.support.virtual import HYPERLIQUID_URL, URL, Bench, spell
+from tests.unit.evidence.signed import SIGNED_ACTION
 
 KEYS = {name: value for name, value in profile_env(make_keys(7), "trader").items() if name.startswith("KRAKEN")}
 REHEARSAL = {"QUANTLAB_ENVIRONMENT": "rehearsal", "QUANTLAB_KRAKEN_URL": URL, **KEYS}
 LIVE = {"QUANTLAB_ENVIRONMENT": "live", **KEYS}
+SIGNING = {name: value for name, value in profile_env(make_keys(7), "trader").items() if name.startswith("HYPERLIQUID")}
 
 
 def desk_of(environ: dict[str, str], folder: Path, corridor="kraken"):
@@ -156,3 +161,80 @@ def test_the_actor_is_the_operating_systems_user(tmp_path: Path, monkeypatch, kn
     monkeypatch.setattr(pwd, "getpwuid", getpwuid)
     expected = "operator" if known else f"uid {os.getuid()}"
     assert expected == desk_of(REHEARSAL, tmp_path).settings.actor
+
+
+# ------------------------------------------------------------------ Hyperliquid
+
+
+@pytest.mark.parametrize(
+    ("environ", "url", "stream_url"),
+    [
+        ({"QUANTLAB_ENVIRONMENT": "live"}, "https://api.hyperliquid.xyz", "wss://api.hyperliquid.xyz/ws"),
+        (
+            {"QUANTLAB_ENVIRONMENT": "testnet"},
+            "https://api.hyperliquid-testnet.xyz",
+            "wss://api.hyperliquid-testnet.xyz/ws",
+        ),
+        (
+            {"QUANTLAB_ENVIRONMENT": "rehearsal", "QUANTLAB_HYPERLIQUID_URL": HYPERLIQUID_URL},
+            HYPERLIQUID_URL,
+            "ws://127.0.0.1:10/ws",
+        ),
+    ],
+)
+def test_hyperliquid_has_an_address_for_each_environment(tmp_path: Path, environ, url, stream_url) -> None:
+    """The main network in live, the test network in testnet, loopback in rehearsal; streams beside them."""
+    desk = desk_of(environ | SIGNING, tmp_path, corridor="hyperliquid")
+    assert stream_url == desk.reads._stream_url
+    effects = desk.side.effects(SIGNED_ACTION)
+    assert isinstance(effects, HyperliquidOrders)
+    assert effects._url == f"{url}/exchange"
+    assert effects._network == ("mainnet" if environ["QUANTLAB_ENVIRONMENT"] == "live" else "testnet")
+    desk.ledger.close()
+
+
+def test_what_was_signed_says_whom_the_effects_are_for(tmp_path: Path) -> None:
+    """The vault or sub-account of a signed action, without asking the venue and without reading the key."""
+    without_key = {name: value for name, value in SIGNING.items() if name != "HYPERLIQUID_PRIVATE_KEY"}
+    desk = desk_of({"QUANTLAB_ENVIRONMENT": "testnet", **without_key}, tmp_path, corridor="hyperliquid")
+    vault = "0x" + "ba" * 20
+    for address in (None, vault):
+        signed = msgspec.structs.replace(SIGNED_ACTION, vault_address=address)
+        assert address == desk.side.effects(signed)._vault_address
+    desk.ledger.close()
+
+
+@pytest.mark.parametrize("name", ["HYPERLIQUID_ACCOUNT", "HYPERLIQUID_SIGNER_ID"])
+def test_without_account_or_signer_no_account_is_read(tmp_path: Path, name: str) -> None:
+    """Each missing one is refused by name, unless the command names it; public reads remain."""
+    settings = {key: value for key, value in SIGNING.items() if key != name}
+    desk = desk_of({"QUANTLAB_ENVIRONMENT": "testnet", **settings}, tmp_path, corridor="hyperliquid")
+    assert desk.public_reads.venue == "hyperliquid"
+    with pytest.raises(Denied) as caught:
+        _ = desk.reads
+    assert (caught.value.code, caught.value.refusals[0].measured) == ("credentials_missing", name)
+    desk.serve(account=SIGNING["HYPERLIQUID_ACCOUNT"], signer=SIGNING["HYPERLIQUID_SIGNER_ID"])
+    assert desk.reads.signer_id == SIGNING["HYPERLIQUID_SIGNER_ID"]
+    desk.ledger.close()
+
+
+def test_the_command_comes_before_the_settings(tmp_path: Path) -> None:
+    """Account, signer and key source of the line stand in place of those of the settings."""
+    desk = desk_of({"QUANTLAB_ENVIRONMENT": "testnet", **SIGNING}, tmp_path, corridor="hyperliquid")
+    assert desk.side.account == SIGNING["HYPERLIQUID_ACCOUNT"]
+    account, signer = "0x" + "12" * 20, "0x" + "34" * 20
+    desk.serve(account=account, signer=signer, key_source=KeySource(kind="keystore", name="agent.json"))
+    assert (account, signer) == (desk.side.account, desk.reads.signer_id)
+    assert not desk.side.key_present(desk.served.key_source)
+    (tmp_path / "agent.json").write_text("{}")
+    assert desk.side.key_present(desk.served.key_source)
+    desk.ledger.close()
+
+
+def test_nonces_of_hyperliquid_count_milliseconds(tmp_path: Path) -> None:
+    """Each corridor's keys count in its own unit."""
+    for corridor, digits in (("kraken", 19), ("hyperliquid", 13)):
+        desk = desk_of({"QUANTLAB_ENVIRONMENT": "live", **KEYS, **SIGNING}, tmp_path, corridor=corridor)
+        with desk.turns.turn(corridor) as turn:
+            assert digits == len(str(turn.next_nonce()))
+        desk.ledger.close()

@@ -90,7 +90,9 @@ def run(desk: Desk, request: Request) -> Result:
 
 def _confirmed(request: Request) -> tuple[str, str]:
     reviewer = required_text(
-        request.reviewer, code="reviewer_required", message="A burn needs the name of the person who orders it."
+        request.reviewer,
+        code="reviewer_required",
+        message=f"Say who {'revokes' if request.revoke else 'burns'}: a reviewer is needed. Nothing was sent.",
     )
     note = (request.note or "").strip()
     if request.revoke:

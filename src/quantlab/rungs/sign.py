@@ -79,6 +79,8 @@ class _Draft(msgspec.Struct, kw_only=True):
     description: str | None = None
     errors: tuple[str, ...] = ()
     failure: Refusal | None = None
+    live_outdir: str | None = None
+    """Where the same order is signed already, where that is why this one is not."""
 
     def deny(self, code: str, message: str, *, measured: str | None = None, limit: str | None = None) -> None:
         self.outcome = "denied"
@@ -234,6 +236,7 @@ def _sign(
     )
     if isinstance(reserved, SigningRefusal):
         draft.deny(reserved.code, _REFUSED_BY_LEDGER[reserved.code], measured=reserved.measured, limit=reserved.limit)
+        draft.live_outdir = reserved.outdir
         return
     desk.progress("sign: nonce, client order id and expiry are reserved; reading the key")
     try:
@@ -317,12 +320,16 @@ def _record(
 
 
 def _next(desk: Desk, writer: SessionWriter, draft: _Draft, refusals: tuple[Refusal, ...]) -> NextStep | None:
-    if draft.signed is None:
+    name = f"{desk.corridor.names[SignedOrder]}.json"
+    if draft.live_outdir is not None:
+        why, artifact = "submit the one that is signed, once, or revoke it", Path(draft.live_outdir) / name
+    elif draft.signed is None:
         identity = draft.plan.account_identity if draft.plan else None
         return mending_step(desk, refusals, writer.session, identity=identity)
-    artifact = writer.session.folder / f"{desk.corridor.names[SignedOrder]}.json"
+    else:
+        why, artifact = "inspect the artifact, then submit it once, before it runs out", writer.session.folder / name
     return NextStep(
-        why="inspect the artifact, then submit it once, before it runs out",
+        why=why,
         verb="submit",
         arguments=(str(artifact),),
         options=(("reviewer", "<reviewer>"), ("confirm", None)),

@@ -114,6 +114,8 @@ class SigningRefusal(msgspec.Struct, frozen=True, kw_only=True):
     code: Literal["interlock_held", "halted", "signed_action_live"]
     measured: str
     limit: str
+    outdir: str | None = None
+    """Where the same order is signed already."""
 
 
 class Certification(msgspec.Struct, frozen=True, kw_only=True):

@@ -125,5 +125,7 @@ def _refusal(cursor: sqlite3.Cursor, signing: Signing, *, live_after: str) -> Si
         (signing.intent_sha256, live_after),
     ).fetchone()
     if live is not None:
-        return SigningRefusal(code="signed_action_live", measured=f"{live[0]} until {live[1]}", limit="none")
+        return SigningRefusal(
+            code="signed_action_live", measured=f"{live[0]} until {live[1]}", limit="none", outdir=str(live[0])
+        )
     return None

@@ -274,6 +274,45 @@ def test_selling_needs_the_base_and_no_fee(held, passed):
     assert passed == check.passed
 
 
+MARGINED = values.instrument(quote_asset="USDC", margined=True)
+
+
+def margin_check(held, side, position=None, size="0.25"):
+    """Return the check of an order for 500 on margin, with so much USDC free and such a position in ETH."""
+    balances = [values.balance("USDC", held, total="9999"), values.balance("BTC", "9")]
+    if position is not None:
+        balances.append(values.balance("ETH", position))
+    asked = values.intent(side=side, size_base=Decimal(size))
+    outlook = values.outlook(instrument=MARGINED, balances=tuple(balances))
+    return checks.funds_check(asked, notional=Decimal(500), outlook=outlook)
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize(("held", "passed"), [("502", True), ("501.99", False)])
+def test_margin_carries_the_whole_value_either_way(side, held, passed):
+    """Where orders are carried by margin, buying and selling for 500 both need 502 free, as without leverage."""
+    check = margin_check(held, side)
+    assert passed == check.passed
+    assert (f"{held} USDC available", "502.00000000 USDC needed") == (check.measured, check.limit)
+
+
+@pytest.mark.parametrize(("side", "position"), [("sell", "0.25"), ("sell", "3"), ("buy", "-0.25"), ("buy", "-3")])
+@pytest.mark.parametrize(("held", "passed"), [("2", True), ("1.99", False)])
+def test_making_a_position_smaller_needs_the_fee_alone(side, position, held, passed):
+    """Against a position at least as large, long or short, free margin must cover the fee and no more."""
+    check = margin_check(held, side, position)
+    assert (passed, "2.00000000 USDC needed") == (check.passed, check.limit)
+
+
+@pytest.mark.parametrize(
+    ("side", "position"), [("sell", "0.249"), ("buy", "-0.249"), ("sell", "-3"), ("buy", "3"), ("sell", "0")]
+)
+def test_turning_or_enlarging_a_position_needs_the_whole_value(side, position):
+    """A step more than the position, or an order in its own direction, is carried as a whole."""
+    check = margin_check("501.99", side, position)
+    assert (False, "502.00000000 USDC needed") == (check.passed, check.limit)
+
+
 def test_no_balance_row_means_no_funds():
     """An account without any row of the asset holds zero."""
     check = checks.funds_check(values.intent(), notional=Decimal(500), outlook=values.outlook(balances=()))

@@ -7,10 +7,15 @@ import msgspec
 import pytest
 
 from quantlab.evidence.records import SubmitAttempt
+from quantlab.evidence.standing import standing_of
 from quantlab.kernel.clock import parse_rfc3339
 from quantlab.kernel.errors import Denied
 from quantlab.rungs import finding
+from tests.support import values
 from tests.support.virtual import Bench
+from tests.support.virtual_hyperliquid import HyperliquidBench
+from tests.unit.evidence import signed
+from tests.unit.evidence.built import BODIES, LATER, chain_of
 from tests.unit.rungs.looking import place, quick_bench
 from tests.unit.rungs.test_outcomes import answered_as_order
 
@@ -134,3 +139,132 @@ def test_a_known_order_is_read_by_its_id_and_an_unknown_one_by_ours(bench: Bench
     assert own == finding.read_known_order(desk, bench.standing(session), wanted).venue_order_id
     place(bench, session)
     assert finding.read_known_order(desk, standing, wanted) is None
+
+
+# ------------------------------------------------------------------ an order that was signed first
+
+
+@pytest.fixture
+def margin_desk(tmp_path: Path):
+    """Return a desk of the Hyperliquid corridor, its ledger closed at the end."""
+    desk = HyperliquidBench(tmp_path).desk()
+    yield desk
+    desk.ledger.close()
+
+
+ATTEMPT = msgspec.structs.replace(
+    BODIES["quantlab.submit_attempt/1"],
+    plan_sha256=signed.SIGNED_PLAN_SHA,
+    plan=signed.SIGNED_PLAN,
+    deadline_at=signed.EXPIRES_AT,
+    signer_id=signed.SIGNER,
+)
+
+
+def answered(rule: str, outcome: str = "unknown"):
+    """Return the answer to the send, by the rule that decided."""
+    body = BODIES["quantlab.submit_response/1"]
+    return msgspec.structs.replace(
+        body, plan_sha256=signed.SIGNED_PLAN_SHA, outcome=outcome, rule=rule, venue_order_id=None
+    )
+
+
+def burned(nonce_was: str):
+    """Return the answer to a burn, a day after the send."""
+    return msgspec.structs.replace(signed.BURN_RESPONSE, nonce_was=nonce_was, venue_at=LATER)
+
+
+@pytest.mark.parametrize(
+    ("bodies", "closed", "said"),
+    [
+        ((ATTEMPT,), False, None),
+        ((ATTEMPT, answered("timed_out")), False, None),
+        ((ATTEMPT, answered("not_admitted_signer")), False, "refused_before_admission"),
+        ((ATTEMPT, answered("timed_out"), signed.BURN_ATTEMPT), False, None),
+        ((ATTEMPT, answered("timed_out"), signed.BURN_ATTEMPT, burned("nothing")), False, None),
+        ((ATTEMPT, answered("timed_out"), signed.BURN_ATTEMPT, burned("used")), False, None),
+        ((ATTEMPT, answered("timed_out"), signed.BURN_ATTEMPT, burned("closed")), True, None),
+        ((ATTEMPT, answered("timed_out"), signed.BURN_ATTEMPT, burned("unused")), True, "nonce_was_unused"),
+        ((ATTEMPT, answered("not_admitted_signer"), signed.BURN_ATTEMPT, burned("unused")), True, "nonce_was_unused"),
+        ((signed.BURN_ATTEMPT,), False, "never_sent_by_us"),
+        ((signed.BURN_ATTEMPT, burned("unused")), True, "nonce_was_unused"),
+        ((signed.BURN_ATTEMPT, burned("closed")), True, "never_sent_by_us"),
+    ],
+)
+def test_what_the_venue_said_sets_the_terms_of_the_proof(margin_desk, bodies, closed, said) -> None:
+    """A nonce found unused, a refusal before admission, or nothing sent by us; a burn that closed sets the time."""
+    chain = chain_of(signed.ADOPTED, *bodies)
+    standing = standing_of(chain)
+    terms = finding.proof_terms(margin_desk, standing, finding.sought_of(chain, standing))
+    assert (said, parse_rfc3339(LATER) if closed else None) == (terms.never_admitted, terms.closed_at)
+    assert (parse_rfc3339(signed.EXPIRES_AT), 10, 60) == (
+        terms.deadline_at,
+        terms.margin_seconds,
+        terms.settle_seconds,
+    )
+
+
+def test_an_attempt_of_the_other_corridor_has_terms_without_a_statement(bench: Bench, desk) -> None:
+    """Kraken answers for no nonce: deadline, five seconds, settle time."""
+    session = bench.unknown()
+    wanted = sought(bench, session)
+    terms = finding.proof_terms(desk, bench.standing(session), wanted)
+    assert (None, None, 5, 60) == (
+        terms.never_admitted,
+        terms.closed_at,
+        terms.margin_seconds,
+        terms.settle_seconds,
+    )
+    assert wanted.deadline_at == terms.deadline_at
+
+
+def test_a_signed_order_that_is_being_burned_is_sought_by_its_plan() -> None:
+    """Without an attempt: the plan from its making on, until the signature's expiry, by its signer."""
+    chain = chain_of(signed.ADOPTED, signed.BURN_ATTEMPT)
+    found = finding.sought_of(chain, standing_of(chain))
+    assert (signed.SIGNED_PLAN, signed.SIGNED_PLAN_SHA, chain.records[0].sha256, signed.SIGNER, None) == (
+        found.plan,
+        found.plan_sha256,
+        found.attempt_sha256,
+        found.signer_id,
+        found.control,
+    )
+    assert parse_rfc3339(signed.SIGNED_PLAN.planned_at) == found.attempted_at
+    assert parse_rfc3339(signed.EXPIRES_AT) == found.deadline_at
+
+
+def test_a_signed_order_that_is_not_burned_and_not_sent_is_not_sought() -> None:
+    """Nothing was sent, so there is nothing to look for."""
+    chain = chain_of(signed.ADOPTED)
+    assert finding.sought_of(chain, standing_of(chain)) is None
+
+
+def margin_sought(balances: dict[str, str]) -> finding.Sought:
+    """Return the signed order as sought, with the account as it stood before."""
+    chain = chain_of(signed.ADOPTED, ATTEMPT)
+    return msgspec.structs.replace(finding.sought_of(chain, standing_of(chain)), balances=balances)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "doubts"),
+    [
+        ({"USDC": "1000", "ETH": "1"}, {"USDC": "900", "ETH": "1"}, ()),
+        ({"USDC": "1000"}, {"USDC": "1000"}, ()),
+        ({"USDC": "1000", "ETH": "1"}, {"ETH": "1.25"}, ("ETH was 1, is 1.25, and no fill explains it",)),
+        ({"USDC": "1000"}, {"USDC": "1000", "ETH": "0.25"}, ("ETH was 0, is 0.25, and no fill explains it",)),
+        ({"USDC": "1000", "ETH": "0.25"}, {"USDC": "1000"}, ("ETH was 0.25, is 0, and no fill explains it",)),
+        ({"USDC": "1000", "ETH": "1"}, {"USDC": "1000", "ETH": "1.0"}, ()),
+        ({}, {"ETH": "0.25"}, ()),
+    ],
+)
+def test_a_position_that_moved_without_a_fill_is_suspicious(margin_desk, before, now, doubts) -> None:
+    """Only what an execution of the plan moves is looked at; a position that was not there counts as zero."""
+    balances = tuple(values.balance(asset, total) for asset, total in now.items())
+    assert doubts == finding._suspicious(margin_desk, margin_sought(before), (), (), balances)
+
+
+def test_the_fence_is_the_venues_own(margin_desk, desk) -> None:
+    """Hyperliquid's actions bear their own expiry; Kraken's fence is the key in use."""
+    assert margin_desk.reads.fence_holds(None)
+    assert desk.reads.fence_holds(desk.reads.signer_id)
+    assert not desk.reads.fence_holds(None)

@@ -497,6 +497,7 @@ def test_the_same_order_is_not_signed_twice_while_the_first_signature_lives(benc
     assert codes(result) == ["signed_action_live"]
     assert result.outcome == "denied"
     assert str(artifact.parent) in result.refusals[0].measured
+    assert ("submit", (str(artifact),)) == (result.next.verb, result.next.arguments)
     assert artifact_of(result).signed is None
     assert len(rows(bench)) == 1
 

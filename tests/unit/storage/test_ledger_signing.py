@@ -1,389 +1,150 @@
-"""The book of signed orders: one live signature an intent, one nonce for all that could take its place."""
-
-from decimal import Decimal
+"""The book of signed orders: one nonce for one intent at a time, on any race, and after any crash."""
 
 import pytest
 
-from quantlab.storage.ledger import Certification, Halt, Interlock, Signing, SigningRefusal, Spend, SpendRefusal
+from quantlab.storage.ledger import Certification, Halt, Signing, SigningRefusal, SpendRefusal
 from quantlab.storage.ledger_sqlite import SqliteLedger
-from tests.unit.evidence.built import AT, FixedEntropy
-from tests.unit.storage.claims import but
+from tests.unit.evidence.built import AT, LATER, FixedEntropy
+from tests.unit.storage.claims import ACCOUNT, CLAIM, SPEND, but
 
-ACCOUNT = "hyperliquid:rehearsal:0x" + "ac" * 20
-SIGNER = "0xd8291e50e2e68fb2c70d77ccdc707d291a89f209"
-NONCE = 1_767_323_045_678
-EXPIRES = "2026-01-02T03:09:05.678000Z"
-JUST_BEFORE = "2026-01-02T03:09:05.677999Z"
-OLDEST = NONCE - 172_800_000
-
+FLOOR = 1_767_323_045_678
 SIGNING = Signing(
     plan_sha256="p1",
-    signer_id=SIGNER,
-    nonce=NONCE,
-    client_order_id="0xc1",
+    signer_id="k1",
+    nonce=FLOOR,
+    client_order_id="c1",
     intent_sha256="i1",
     account_key=ACCOUNT,
     session_id="s1",
-    outdir="outputs/signed/1",
-    expires_at=EXPIRES,
+    outdir="o1",
+    expires_at=AT,
     reserved_at=AT,
 )
-CLAIM = Interlock(account_key=ACCOUNT, session_id="s1", folder="f1", plan_sha256="p1", claimed_at=AT)
-SPEND = Spend(
-    plan_sha256="p1",
-    client_order_id="0xc1",
-    intent_sha256="i1",
-    session_id="s1",
-    folder="f1",
-    account_key=ACCOUNT,
-    signer_id=SIGNER,
-    nonce_floor=0,
-    day="2026-01-02",
-    notional_quote=Decimal("505.05"),
-    daily_orders_limit=20,
-    daily_notional_limit=Decimal(5000),
-    spent_at=AT,
-    reserved_nonce=NONCE,
-)
+BEFORE = "2026-01-02T03:04:05.678900Z"
+AGAIN = but(SIGNING, plan_sha256="p2", session_id="s2", outdir="o2", nonce=FLOOR + 5, expires_at=LATER)
+LIVE = SigningRefusal(code="signed_action_live", measured=f"o1 until {AT}", limit="none", outdir="o1")
 
 
-def another(number: int, **changes) -> Signing:
-    """Return the same intent planned anew: a plan and an id of its own, the venue's clock a second later."""
-    fresh = {"plan_sha256": f"p{number}", "client_order_id": f"0xc{number}", "session_id": f"s{number}"}
-    return but(SIGNING, **(fresh | {"nonce": NONCE + 1000 * number, "outdir": f"outputs/signed/{number}"} | changes))
+def reserve(ledger, signing=SIGNING, *, live_after=AT, oldest_nonce=0):
+    """Reserve an order."""
+    return ledger.signings.reserve(signing, live_after=live_after, oldest_nonce=oldest_nonce)
 
 
-def reserve(ledger: SqliteLedger, signing: Signing = SIGNING, *, live_after: str = AT, oldest: int = OLDEST):
-    """Reserve for an order that is about to be signed."""
-    return ledger.signings.reserve(signing, live_after=live_after, oldest_nonce=oldest)
-
-
-def reusable(ledger: SqliteLedger, *, intent: str = "i1", signer: str = SIGNER, oldest: int = OLDEST):
-    """Return the order whose nonce must be used again."""
-    return ledger.signings.reusable(intent, signer, oldest_nonce=oldest)
-
-
-def signed(ledger: SqliteLedger) -> None:
-    """Leave the first order signed."""
-    assert reserve(ledger) == SIGNING
-    ledger.signings.note_signed("p1", "a1")
-
-
-def spent(ledger: SqliteLedger, state: str | None = None) -> None:
-    """Leave the first order signed and sent, its send settled as given and the account free."""
-    signed(ledger)
-    ledger.claim_interlock(CLAIM)
-    assert NONCE == ledger.spend(SPEND)
-    if state is not None:
-        ledger.settle("p1", state=state, resolution=state, free_interlock=True)
-
-
-# ------------------------------------------------------------------ reserve
-
-
-def test_a_reservation_is_kept_word_for_word(ledger):
-    """What was reserved can be found by its plan, the nonce is the key's last, and another plan has none."""
-    assert reserve(ledger) == SIGNING == ledger.signings.find("p1")
-    assert NONCE == ledger.last_nonce(SIGNER)
-    assert ledger.signings.find("p2") is None
-
-
-def test_a_reservation_begins_without_signature_and_session(ledger):
-    """Whatever is handed in, nothing is signed and bound yet when the nonce is reserved."""
-    claimed = but(SIGNING, state="signed", artifact_sha256="a9", folder="f9")
-    assert reserve(ledger, claimed) == SIGNING == ledger.signings.find("p1")
-
-
-def test_nonces_rise_across_intents(ledger):
-    """Another intent of the same key gets a nonce above the last, also where the clock stands or went back."""
-    reserve(ledger)
-    assert NONCE + 1 == reserve(ledger, another(2, intent_sha256="i2", nonce=NONCE)).nonce
-    assert NONCE + 2 == reserve(ledger, another(3, intent_sha256="i3", nonce=5)).nonce
-    assert NONCE + 3 == ledger.next_nonce(SIGNER, floor=0)
-    assert NONCE == reserve(ledger, another(4, intent_sha256="i4", nonce=NONCE, signer_id="0xother")).nonce
-
-
-def test_a_reservation_lives_on_in_the_file(tmp_path):
-    """After the process died, the next one finds it, refuses a second signature, and knows the nonce as used."""
-    first = SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy())
-    reserve(first)
-    first.close()
-    second = SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy())
-    assert SIGNING == second.signings.find("p1")
-    assert "signed_action_live" == reserve(second, another(2)).code
-    assert (NONCE, (), ()) == (second.last_nonce(SIGNER), second.sends(), second.interlocks())
-    second.close()
-
-
-def test_of_two_processes_one_reserves(tmp_path):
-    """Two connections on one file: what one reserved the other refuses, and after its end uses again."""
-    first, second = (SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy()) for _ in range(2))
-    assert reserve(first) == SIGNING
-    assert SigningRefusal(code="signed_action_live", measured=f"outputs/signed/1 until {EXPIRES}", limit="none") == (
-        reserve(second, another(2))
-    )
-    second.signings.end("p1", "unsigned")
-    assert NONCE == reserve(first, another(2, client_order_id="0xc1")).nonce
-    assert "signed_action_live" == reserve(second, another(3, client_order_id="0xc1")).code
-    for one in (first, second):
-        one.close()
-
-
-def test_a_held_account_signs_nothing(ledger):
-    """While a send of the account is unresolved nothing is reserved; another account's does not matter."""
-    ledger.claim_interlock(but(CLAIM, account_key="hyperliquid:rehearsal:0xother"))
-    ledger.claim_interlock(but(CLAIM, session_id="s9", folder="f9"))
-    assert SigningRefusal(code="interlock_held", measured="held by f9", limit="free") == reserve(ledger)
-    assert (None, None) == (ledger.signings.find("p1"), ledger.last_nonce(SIGNER))
-    ledger.release_interlock(ACCOUNT, "s9")
-    assert reserve(ledger) == SIGNING
-
-
-def test_a_halt_signs_nothing(ledger):
-    """With the kill switch set nothing is reserved."""
-    ledger.set_halt(Halt(reviewer="marce", reason="drill", halted_at=AT))
-    assert SigningRefusal(code="halted", measured="halt set", limit="no halt") == reserve(ledger)
-    assert (None, None) == (ledger.signings.find("p1"), ledger.last_nonce(SIGNER))
+def test_a_reservation_is_kept_and_ends(ledger, tmp_path):
+    """It survives reopening, learns its artifact once, and ends; another plan is not known."""
+    assert SIGNING == reserve(ledger)
+    book = ledger.signings
+    book.note_signed("p1", "a1")
+    book.note_signed("p1", "a2")
+    again = SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy())
+    assert but(SIGNING, state="signed", artifact_sha256="a1") == again.signings.find("p1")
+    assert again.signings.find("p9") is None
+    again.signings.end("p1", "revoked")
+    assert "revoked" == book.find("p1").state
+    again.close()
 
 
 @pytest.mark.parametrize("state", ["reserved", "signed", "revoked"])
-@pytest.mark.parametrize(("live_after", "live"), [(JUST_BEFORE, True), (EXPIRES, False)])
-def test_a_signature_is_live_until_its_expiry(ledger, state, live_after, live):
-    """A microsecond before its expiry what may be signed keeps its intent; from then on it is dead.
-
-    A revocation that no burn proved changes nothing of it: the bytes could still run.
-    """
+def test_a_live_order_of_the_intent_refuses_until_its_expiry(ledger, tmp_path, state):
+    """Until the moment of expiry nobody signs the intent again, on another connection neither; then nonce is reused."""
     reserve(ledger)
     ledger.signings.end("p1", state)
-    found = reserve(ledger, another(2, client_order_id="0xc1"), live_after=live_after)
-    assert live == isinstance(found, SigningRefusal)
-    assert live == (ledger.signings.find("p2") is None)
-
-
-@pytest.mark.parametrize("state", ["unsigned", "burned"])
-def test_what_can_not_run_is_not_live(ledger, state):
-    """Never signed, or its nonce used up: the intent is free before the expiry."""
-    reserve(ledger)
-    ledger.signings.end("p1", state)
-    assert isinstance(reserve(ledger, another(2, client_order_id="0xc1")), Signing)
-
-
-@pytest.mark.parametrize("state", ["in_flight", "accepted", "rejected", "unknown"])
-def test_what_was_sent_is_no_live_signature(ledger, state):
-    """Of a send the interlock and the checks of repeated intents decide, not the book of signatures."""
-    spent(ledger, state)
-    assert NONCE + 2000 == reserve(ledger, another(2)).nonce
-
-
-@pytest.mark.parametrize(("live_after", "live"), [(JUST_BEFORE, True), (EXPIRES, False)])
-def test_a_never_sent_signature_is_live_until_its_expiry(ledger, live_after, live):
-    """Bytes that did not leave this machine could still be sent by whoever holds them, until they expire."""
-    spent(ledger, "never_sent")
-    found = reserve(ledger, another(2), live_after=live_after)
-    assert live == isinstance(found, SigningRefusal)
-    if not live:
-        assert NONCE + 2000 == found.nonce, "the nonce of a send is not used again"
-
-
-def test_another_intent_is_not_kept_back(ledger):
-    """A live signature keeps its own intent alone."""
-    signed(ledger)
-    assert isinstance(reserve(ledger, another(2, intent_sha256="i2")), Signing)
-
-
-def test_every_signature_of_the_intent_counts(ledger):
-    """An older one that is live keeps the intent although a newer one is dead, and one of another signer too."""
-    reserve(ledger)
-    ledger.signings.end("p1", "unsigned")
-    reserve(ledger, another(2, client_order_id="0xc1"))
-    ledger.signings.end("p2", "unsigned")
-    ledger.signings.end("p1", "signed")
-    assert "outputs/signed/1" in reserve(ledger, another(3, client_order_id="0xc1")).measured
-    assert "signed_action_live" == reserve(ledger, another(3, signer_id="0xother")).code
-
-
-# ------------------------------------------------------------------ using a nonce again
-
-
-@pytest.mark.parametrize("state", ["reserved", "signed", "unsigned", "revoked"])
-def test_a_dead_order_gives_its_nonce_and_id_to_the_next(ledger, state):
-    """What was never sent is followed by an order with its nonce and id: the venue admits at most one of them."""
-    reserve(ledger)
-    ledger.signings.end("p1", state)
-    assert but(SIGNING, state=state) == reusable(ledger)
-    again = another(2, client_order_id="0xc1")
-    assert but(again, nonce=NONCE) == reserve(ledger, again, live_after=EXPIRES)
-    assert NONCE == ledger.last_nonce(SIGNER)
-    assert "p2" == reusable(ledger).plan_sha256
-
-
-@pytest.mark.parametrize("state", ["burned", "sent"])
-def test_a_nonce_that_is_used_up_is_not_used_again(ledger, state):
-    """After a burn or a send the next order has a nonce and an id of its own."""
-    reserve(ledger)
-    ledger.signings.end("p1", state)
-    assert reusable(ledger) is None
-    assert NONCE + 2000 == reserve(ledger, another(2), live_after=EXPIRES).nonce
-
-
-@pytest.mark.parametrize(("oldest", "reused"), [(NONCE, True), (NONCE + 1, False)])
-def test_a_nonce_past_use_is_not_used_again(ledger, oldest, reused):
-    """The oldest nonce that the venue takes can be used again, one below it not."""
-    reserve(ledger)
-    assert reused == (reusable(ledger, oldest=oldest) is not None)
-    follower = another(2, client_order_id="0xc1" if reused else "0xc2")
-    found = reserve(ledger, follower, live_after=EXPIRES, oldest=oldest)
-    assert (NONCE if reused else NONCE + 2000) == found.nonce
-
-
-def test_an_id_that_is_not_the_dead_ones_reserves_nothing(ledger):
-    """Who looked before another process reserved comes with an id of its own, and is refused."""
-    reserve(ledger)
-    expected = SigningRefusal(code="signed_action_live", measured="s1", limit="no other order of the intent")
-    assert expected == reserve(ledger, another(2), live_after=EXPIRES)
-    assert (None, NONCE) == (ledger.signings.find("p2"), ledger.last_nonce(SIGNER))
-
-
-def test_only_the_same_intent_and_signer_give_a_nonce(ledger):
-    """Another intent's nonce, or another signer's, is never used again."""
-    reserve(ledger)
-    assert (None, None) == (reusable(ledger, intent="i2"), reusable(ledger, signer="0xother"))
-    other = another(2, signer_id="0xother")
-    assert other.nonce == reserve(ledger, other, live_after=EXPIRES).nonce
-
-
-# ------------------------------------------------------------------ what becomes of a reservation
-
-
-def test_a_signature_is_noted_once(ledger):
-    """The digest of the first artifact stands: no second one of the same plan takes its place."""
-    signed(ledger)
-    assert but(SIGNING, state="signed", artifact_sha256="a1") == ledger.signings.find("p1")
-    ledger.signings.note_signed("p1", "a2")
-    assert "a1" == ledger.signings.find("p1").artifact_sha256
-
-
-@pytest.mark.parametrize("state", ["unsigned", "revoked", "burned", "sent"])
-def test_what_has_ended_is_not_signed(ledger, state):
-    """A reservation that ended does not become signed again."""
-    reserve(ledger)
-    ledger.signings.end("p1", state)
-    ledger.signings.note_signed("p1", "a1")
-    assert but(SIGNING, state=state) == ledger.signings.find("p1")
-
-
-def test_a_signature_ends_alone(ledger):
-    """An end is of its plan alone; the artifact's digest stays."""
-    signed(ledger)
-    reserve(ledger, another(2, intent_sha256="i2"))
-    ledger.signings.end("p1", "revoked")
-    assert ("revoked", "a1") == (ledger.signings.find("p1").state, ledger.signings.find("p1").artifact_sha256)
-    assert "reserved" == ledger.signings.find("p2").state
-
-
-def test_a_signed_order_is_bound_to_one_session(tmp_path):
-    """The first of two processes binds; the other learns where; a folder that is gone can be replaced by name."""
-    first, second = (SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy()) for _ in range(2))
-    signed(first)
-    assert "f1" == first.signings.bind("p1", folder="f1", instead_of=None)
-    assert "f1" == second.signings.bind("p1", folder="f2", instead_of=None)
-    assert "f1" == second.signings.bind("p1", folder="f2", instead_of="f9")
-    assert "f2" == second.signings.bind("p1", folder="f2", instead_of="f1")
-    assert "f2" == first.signings.bind("p1", folder="f1", instead_of="f1")
-    assert "f2" == first.signings.find("p1").folder
-    for one in (first, second):
-        one.close()
-
-
-# ------------------------------------------------------------------ spending what was signed
-
-
-def test_a_signed_order_spends_its_own_nonce(ledger):
-    """The nonce that was signed is the one that is spent, the key's counter stays, and the signature is sent."""
-    signed(ledger)
-    reserve(ledger, another(2, intent_sha256="i2"))
-    ledger.claim_interlock(CLAIM)
-    assert NONCE == ledger.spend(SPEND) == ledger.sent("p1").nonce
-    assert ("sent", "reserved") == (ledger.signings.find("p1").state, ledger.signings.find("p2").state)
-    assert NONCE + 2000 == ledger.last_nonce(SIGNER)
+    other = SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy())
+    assert LIVE == reserve(other, AGAIN, live_after=BEFORE)
+    assert other.signings.find("p2") is None
+    assert but(AGAIN, nonce=FLOOR) == reserve(other, AGAIN, live_after=AT)
+    other.close()
 
 
 @pytest.mark.parametrize(
-    ("end", "changes", "measured"),
-    [
-        (None, {"plan_sha256": "p2"}, "no such reservation"),
-        (None, {"signer_id": "0xother"}, "no such reservation"),
-        (None, {"reserved_nonce": NONCE + 1}, "no such reservation"),
-        ("reserved", {}, "reserved"),
-        ("unsigned", {}, "unsigned"),
-        ("revoked", {}, "revoked"),
-        ("burned", {}, "burned"),
-        ("sent", {}, "sent"),
-    ],
+    ("state", "nonce"), [("unsigned", FLOOR), ("burned", FLOOR + 5), ("sent", FLOOR + 5), ("signed", FLOOR)]
 )
-def test_only_what_is_signed_is_spent(ledger, end, changes, measured):
-    """Another plan, key or nonce, or a signature that ended: refused by name, and nothing is claimed."""
-    signed(ledger)
-    if end is not None:
-        ledger.signings.end("p1", end)
+def test_only_an_unused_nonce_is_reused(ledger, state, nonce):
+    """An order that died unsent gives its nonce on; one that was burned or sent does not."""
+    reserve(ledger)
+    ledger.signings.end("p1", state)
+    assert (nonce == FLOOR) is (ledger.signings.reusable("i1", "k1", oldest_nonce=0) is not None)
+    assert nonce == reserve(ledger, AGAIN).nonce
+
+
+def test_what_can_be_reused(ledger):
+    """Nothing of another intent or signer, and no nonce below the oldest that the venue takes."""
+    reserve(ledger)
+    book = ledger.signings
+    assert SIGNING == book.reusable("i1", "k1", oldest_nonce=FLOOR)
+    assert book.reusable("i1", "k1", oldest_nonce=FLOOR + 1) is None
+    assert book.reusable("i2", "k1", oldest_nonce=0) is None
+    assert book.reusable("i1", "k2", oldest_nonce=0) is None
+    assert FLOOR + 5 == reserve(ledger, AGAIN, oldest_nonce=FLOOR + 1).nonce
+
+
+def test_a_reused_nonce_keeps_its_client_order_id(ledger):
+    """Another client order id under the same nonce is refused: somebody reserved in between."""
+    reserve(ledger)
+    refused = SigningRefusal(code="signed_action_live", measured="s1", limit="no other order of the intent")
+    assert refused == reserve(ledger, but(AGAIN, client_order_id="c2"))
+    assert ledger.signings.find("p2") is None
+
+
+def test_nonces_rise(ledger):
+    """Another intent gets a nonce above the last one, however low its floor."""
+    reserve(ledger)
+    assert FLOOR + 1 == reserve(ledger, but(AGAIN, intent_sha256="i2", client_order_id="c2", nonce=1)).nonce
+
+
+def test_halt_and_interlock_refuse(ledger):
+    """Nothing is signed under a halt, nor while the account's interlock is held."""
     ledger.claim_interlock(CLAIM)
-    before = ledger.signings.find("p1")
-    refusal = ledger.spend(but(SPEND, **changes))
-    assert SpendRefusal(code="signing_not_live", measured=measured, limit="signed") == refusal
-    assert ((), before, (0, Decimal(0))) == (
-        ledger.sends(),
-        ledger.signings.find("p1"),
-        ledger.daily(ACCOUNT, SPEND.day),
+    assert SigningRefusal(code="interlock_held", measured="held by f1", limit="free") == reserve(ledger)
+    ledger.set_halt(Halt(reviewer="marce", reason="drill", halted_at=AT))
+    assert SigningRefusal(code="halted", measured="halt set", limit="no halt") == reserve(ledger)
+    assert ledger.signings.find("p1") is None
+
+
+def test_the_first_binding_stands(ledger):
+    """A second folder is told the first, unless it replaces exactly that one."""
+    reserve(ledger)
+    book = ledger.signings
+    assert "f1" == book.bind("p1", folder="f1", instead_of=None)
+    assert "f1" == book.bind("p1", folder="f2", instead_of=None)
+    assert "f1" == book.bind("p1", folder="f2", instead_of="f9")
+    assert "f2" == book.bind("p1", folder="f2", instead_of="f1")
+
+
+@pytest.mark.parametrize(
+    ("state", "nonce", "measured"),
+    [("signed", FLOOR + 1, "no such reservation"), ("reserved", FLOOR, "reserved"), ("revoked", FLOOR, "revoked")],
+)
+def test_a_reserved_nonce_is_spent_only_when_signed(ledger, state, nonce, measured):
+    """An unknown nonce, or a reservation that is not signed, spends nothing."""
+    reserve(ledger)
+    ledger.signings.end("p1", state)
+    ledger.claim_interlock(CLAIM)
+    refused = SpendRefusal(code="signing_not_live", measured=measured, limit="signed")
+    assert refused == ledger.spend(but(SPEND, reserved_nonce=nonce))
+    assert () == ledger.sends()
+
+
+@pytest.mark.parametrize("send", ["never_sent", "unknown"])
+def test_a_signed_order_is_spent_with_its_nonce(ledger, send):
+    """The spend takes the reserved nonce; an order that was never sent keeps its intent live until it expires."""
+    reserve(ledger)
+    ledger.signings.note_signed("p1", "a1")
+    ledger.claim_interlock(CLAIM)
+    assert FLOOR == ledger.spend(but(SPEND, reserved_nonce=FLOOR))
+    assert "sent" == ledger.signings.find("p1").state
+    ledger.settle("p1", state=send, resolution=None, free_interlock=True)
+    found = reserve(ledger, AGAIN, live_after=BEFORE)
+    assert (LIVE if send == "never_sent" else AGAIN) == found
+
+
+def test_certifications_replace_each_other(ledger):
+    """Of each venue and environment the newest certification stands."""
+    first = Certification(
+        venue="hyperliquid", environment="testnet", record_sha256="r1", folder="f1", passed=True, certified_at=AT
     )
-
-
-def test_of_two_processes_one_spends(tmp_path):
-    """The same signed bytes from two processes under two sessions: one spend, and the other is told."""
-    first, second = (SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy()) for _ in range(2))
-    signed(first)
-    second.claim_interlock(CLAIM)
-    assert NONCE == second.spend(SPEND)
-    assert "plan_already_spent" == first.spend(but(SPEND, session_id="s2", folder="f2")).code
-    assert "sent" == first.signings.find("p1").state
-    for one in (first, second):
-        one.close()
-
-
-def test_of_two_signatures_with_one_nonce_one_is_spent(ledger):
-    """Both could be sent by mistake: the second is refused by the client order id that they share."""
-    signed(ledger)
-    reserve(ledger, another(2, client_order_id="0xc1"), live_after=EXPIRES)
-    ledger.signings.note_signed("p2", "a2")
-    ledger.claim_interlock(CLAIM)
-    assert NONCE == ledger.spend(SPEND)
-    assert "client_order_id_already_spent" == ledger.spend(but(SPEND, plan_sha256="p2")).code
-
-
-# ------------------------------------------------------------------ certifications
-
-
-def test_a_certification_stands_until_the_next(tmp_path):
-    """The newest of each venue and environment is kept, over the end of a process, whether it passed or not."""
-
-    def certified(environment: str, number: int, *, passed: bool) -> Certification:
-        return Certification(
-            venue="hyperliquid",
-            environment=environment,
-            record_sha256=f"r{number}",
-            folder=f"f{number}",
-            passed=passed,
-            certified_at=AT,
-        )
-
-    first = SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy())
-    assert () == first.certifications()
-    for one in (
-        certified("testnet", 1, passed=True),
-        certified("rehearsal", 2, passed=True),
-        certified("testnet", 3, passed=False),
-    ):
-        first.put_certification(one)
-    first.close()
-    second = SqliteLedger(tmp_path / "ledger", entropy=FixedEntropy())
-    assert (certified("rehearsal", 2, passed=True), certified("testnet", 3, passed=False)) == second.certifications()
-    second.close()
+    elsewhere = but(first, environment="rehearsal")
+    newer = but(first, record_sha256="r2", passed=False, certified_at=LATER)
+    for one in (first, elsewhere, newer):
+        ledger.put_certification(one)
+    assert (elsewhere, newer) == ledger.certifications()
