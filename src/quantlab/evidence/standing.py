@@ -205,11 +205,12 @@ def _resolution(chain: Chain, orders: tuple[OrderEvidence, ...]) -> ResolutionSt
 
 def _telling_burn(chain: Chain) -> Record[BurnResponse] | None:
     burns = chain.all(BurnResponse)
-    proof = next((one for one in burns if one.body.nonce_was == "unused"), None)
-    if proof is not None:
-        return proof
-    closed = next((one for one in burns if one.body.nonce_was == "closed"), None)
-    return closed or (burns[-1] if burns else None)
+    # The first answer about the nonce's past stands: what a venue says later it may say because it forgot.
+    for told in ({"unused", "used"}, {"closed"}):
+        first = next((one for one in burns if one.body.nonce_was in told), None)
+        if first is not None:
+            return first
+    return burns[-1] if burns else None
 
 
 def _fills_complete(chain: Chain, order: OrderEvidence | None) -> bool:

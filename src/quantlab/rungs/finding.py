@@ -98,6 +98,9 @@ def proof_terms(desk: Desk, standing: Standing, sought: Sought) -> ProofTerms:
     never_admitted = None
     if burn is not None and burn.body.nonce_was == "unused":
         never_admitted = "nonce_was_unused"
+    elif burn is not None and burn.body.nonce_was == "used":
+        # Something with this nonce was admitted, perhaps the order from other hands: no earlier statement holds.
+        never_admitted = None
     elif standing.response is not None and standing.response.body.rule.startswith(NOT_ADMITTED):
         never_admitted = "refused_before_admission"
     elif standing.attempt is None and standing.signed is not None:

@@ -277,12 +277,13 @@ def test_whether_a_reconciliation_has_looked():
 
 @pytest.mark.parametrize("order", list(itertools.permutations(("nothing", "used", "closed", "unused"))))
 def test_the_burn_that_tells_most_stands(order):
-    """In whatever order they came: a nonce found unused, else one that is closed, else the last answer."""
+    """The first that tells of the nonce's past, else one that says it is closed, else the last answer."""
     answers = [but(burned(was), venue_at=at) for was, at in zip(order, (AT, LATER, AT, LATER), strict=True)]
     for left in range(1, 5):
         chain = chain_of(*TAKEN, UNKNOWN, *itertools.chain(*((BURNING, one) for one in answers[:left])))
         seen = order[:left]
-        expected = next((was for was in ("unused", "closed") if was in seen), seen[-1])
+        of_the_past = [was for was in seen if was in {"unused", "used"}]
+        expected = next(iter(of_the_past), "closed" if "closed" in seen else seen[-1])
         assert expected == standing_of(chain).burn.body.nonce_was
     assert standing_of(chain_of(*TAKEN, UNKNOWN, BURNING)).burn is None
 
