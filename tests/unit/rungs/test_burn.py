@@ -539,3 +539,13 @@ def test_a_session_that_can_not_be_read_at_all_is_not_told_as_unsigned(bench):
     assert "unverified" == result.outcome
     assert "nothing_signed" not in codes(result)
     assert "noop" not in sent_kinds(bench)
+
+
+def test_a_session_whose_first_record_and_view_are_gone_has_nothing_to_burn_with(bench) -> None:
+    """The prepared burn stood there and nowhere else: exit 5, and nothing is sent."""
+    session = bench.unknown("drop_before_read")
+    for path in (session / "hyperliquid_signed_action.json", *(session / "records").glob("0001-*")):
+        path.unlink()
+    before = len(bench.sent())
+    assert "unverified" == bench.burn(session).outcome
+    assert before == len(bench.sent())
