@@ -53,7 +53,11 @@ class SqliteSignings:
     def end(self, plan_sha256: str, state: SigningState) -> None:
         """See the port."""
         with self._transaction() as cursor:
-            cursor.execute("UPDATE signing SET state = ? WHERE plan_sha256 = ?", (state, plan_sha256))
+            # A send is never undone: its nonce must not look free again. A burn only tells more of it.
+            cursor.execute(
+                "UPDATE signing SET state = ? WHERE plan_sha256 = ? AND (state != 'sent' OR ? = 'burned')",
+                (state, plan_sha256, state),
+            )
 
     def bind(self, plan_sha256: str, *, folder: str, instead_of: str | None) -> str:
         """See the port."""

@@ -148,3 +148,13 @@ def test_certifications_replace_each_other(ledger):
     for one in (first, elsewhere, newer):
         ledger.put_certification(one)
     assert (elsewhere, newer) == ledger.certifications()
+
+
+@pytest.mark.parametrize(("state", "left"), [("revoked", "sent"), ("unsigned", "sent"), ("burned", "burned")])
+def test_a_send_is_never_undone(ledger, state, left):
+    """Once sent, nothing makes the nonce look free again; a burn only tells more of it."""
+    reserve(ledger)
+    ledger.signings.end("p1", "sent")
+    ledger.signings.end("p1", state)
+    assert left == ledger.signings.find("p1").state
+    assert ledger.signings.reusable("i1", "k1", oldest_nonce=0) is None
